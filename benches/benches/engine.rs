@@ -1,7 +1,7 @@
 //! Tokens per second of the inference engine: decoding at several batch sizes, and the requests of
 //! one tree.
 //!
-//! `REGROWTH_BENCH_POLICY` names another checkpoint than the bundled one.
+//! `REGROWTH_BENCH_POLICY` sets another checkpoint than the bundled one.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam::channel::unbounded;
@@ -19,7 +19,8 @@ fn open(threads: usize, max_batch: usize) -> std::sync::Arc<dyn Policy> {
     load(&spec, &options).expect("the policy loads")
 }
 
-/// One candidate of at most [`TOKENS`] tokens for each of `n` problems; returns the rows computed.
+/// Decodes at most [`TOKENS`] tokens for each of `n` problems, one candidate each; returns the rows
+/// computed.
 fn decode(policy: &dyn Policy, n: usize) -> u64 {
     let (reply, answers) = unbounded();
     let problems = problems_from_spec("builtin:arithmetic", Split::Train, 1).expect("a task");

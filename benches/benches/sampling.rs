@@ -1,5 +1,5 @@
-//! Tokens per second of truncated sampling over a vocabulary of 152,000, that of Qwen2: the model is so
-//! narrow that its head and the draws are what is measured.
+//! Tokens per second of truncated sampling over a vocabulary of 152,000 tokens, the size of Qwen2's. The
+//! model is so narrow that its output head and the draws dominate the time.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ const VOCABULARY: usize = 152_000;
 const CANDIDATES: u64 = 8;
 const TOKENS: usize = 16;
 
-/// Writes a checkpoint of one layer with seeded weights; the largest make some tokens likely.
+/// Writes a checkpoint with one layer and seeded weights. The largest weights make some tokens likely.
 fn checkpoint(folder: &Path) {
     let config = ModelConfig::llama(VOCABULARY, 16, 16, 1, 2);
     let vocabulary = json!({ "a": 0, "b": 1 });
@@ -46,7 +46,7 @@ fn checkpoint(folder: &Path) {
     write("model.safetensors", &weights);
 }
 
-/// Draws all tokens of one request.
+/// Samples all tokens of one request.
 fn draw(policy: &dyn Policy, sampling: Sampling) {
     let request = Request::Propose(Propose {
         prefix: [0, 1].into(),

@@ -1,7 +1,9 @@
-//! Simulations per second of one tree, and the search's own cost with a policy that answers at once.
+//! Simulations per second of one tree, and the cost of the search itself with a policy that answers
+//! immediately.
 //!
-//! The ids are the phases of the product: `tree` is select, expand and backup on a synthetic game,
-//! `search` is many trees over one policy. `benches/peers` compares the first with other programs.
+//! The benchmark ids are named after phases of the search: `tree` is selection, expansion and backup on a
+//! synthetic game, `search` is many trees over one policy. `benches/peers` compares `tree` with other
+//! programs.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use regrowth_benches::{Game, Quick};

@@ -1,8 +1,8 @@
-//! Pairs per second of the verifiers, extraction included, for every table of cases and for JSON lines
-//! in and out.
+//! Answers verified per second, extraction included, for every table of test cases and for JSON lines in
+//! and out.
 //!
-//! The tables are those of the crate's tests; `examples/throughput` of the crate adds percentiles, and
-//! `peers/math_verify_speed.py` the ratio to Math-Verify in one run.
+//! The tables are those of the verifiers crate's tests. That crate's `examples/throughput` also prints
+//! percentiles, and `peers/math_verify_speed.py` measures the ratio to Math-Verify in one run.
 
 #[path = "../../verifiers/tests/it/table.rs"]
 mod table;

@@ -1,15 +1,15 @@
-"""PEFT adapters of every kind that is read, on tiny models: what PEFT computes with each.
+"""Log-probabilities that PEFT computes with adapters of every supported kind, on tiny models.
 
 Usage, from the workspace root (the environment of parity.py, and peft==0.21.2):
 
     venv/bin/python benches/peers/adapters.py golden policy/tests/golden/adapters.json
     venv/bin/python benches/peers/adapters.py fields docs/checkpoints.md
 
-`golden` writes the configurations, names and shapes of adapters and the log-probabilities under PEFT's own
-load of the saved folder. Weights of models and adapters come from the integer hash of parity.py, so the
-test in policy/tests/it/adapters.rs makes the same ones. It also writes `adapter_model.bin` beside the file.
+`golden` writes the configurations, names and shapes of the adapters, and the log-probabilities after PEFT's own
+load of the saved folder. Weights of models and adapters come from the integer hash of parity.py, so that the
+test in policy/tests/it/adapters.rs can make the same ones. It also writes `adapter_model.bin` beside the file.
 
-`fields` checks that the table of the docs has a row for every field of PEFT's `LoraConfig`.
+`fields` checks that the table in the docs has a row for every field of PEFT's `LoraConfig`.
 """
 
 import dataclasses
@@ -120,13 +120,13 @@ def model_of(kind: str, changes: dict, resized: bool) -> torch.nn.Module:
 
 
 def adapter_values(tensors: dict, fields: dict, tied: bool) -> dict:
-    """Hashed values for what was trained; copies of base weights and tied tensors stay what they are."""
+    """Hashed values for the trained tensors; copies of base weights and tied tensors keep their values."""
     made = {}
     for key, tensor in tensors.items():
         if key.endswith(("embed_tokens.base_layer.weight", "lm_head.base_layer.weight")):
             made[key] = tensor
         else:
-            # Of what both hold, the embedding's where they are tied.
+            # If head and embedding are tied, both use the embedding's values.
             shared = tied and ".token_adapter." in key
             made[key] = values(key.replace(".lm_head.", ".model.embed_tokens.") if shared else key, tensor.shape)
     if tied and fields.get("ensure_weight_tying"):
@@ -156,7 +156,7 @@ def golden(path: pathlib.Path) -> None:
         resized = "resized" in name
         adapted = get_peft_model(model_of(*base, resized), LoraConfig(task_type="CAUSAL_LM", **fields))
         with tempfile.TemporaryDirectory() as folder:
-            # As PEFT does by itself where it finds that the base on the disk has fewer tokens.
+            # PEFT does the same by itself if the base on the disk has fewer tokens.
             adapted.save_pretrained(folder, save_embedding_layers=True if resized else "auto")
             file = pathlib.Path(folder) / "adapter_model.safetensors"
             tied = base[1].get("tie_word_embeddings", False)

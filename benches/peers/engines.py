@@ -1,5 +1,5 @@
-"""Decoding speed beside llama.cpp and transformers: one random model exported to each, in f32; keys
-and values of llama.cpp in f16, its faster default, and once more in f32.
+"""Decoding speed compared with llama.cpp and transformers: one random model exported to each, in f32; the keys
+and values of llama.cpp in f16, its faster default, and in a second setting in f32.
 
 Usage, from the workspace root (two environments of engines_requirements.txt):
 
@@ -7,10 +7,10 @@ Usage, from the workspace root (two environments of engines_requirements.txt):
     cargo build --release -p regrowth-benches --example engine_speed
     python3 benches/peers/engines.py WORK llama/bin/python torch/bin/python [small|large[:BATCH] ...]
 
-Each run decodes a batch of sequences after prompts of 16 tokens. Five rounds, every engine in turn
-with one thread and with two; the better setting counts, by its median, and one that is a quarter
-slower in the first round is not run again. Of llama.cpp only `llama_decode` is timed, not its
-sampling; transformers is `generate`.
+Each run decodes a batch of sequences after prompts of 16 tokens. There are five rounds, in which every engine
+takes its turn with one thread and with two. The setting with the better median counts; a setting that is a
+quarter slower in the first round is not run again. For llama.cpp only `llama_decode` is timed, not its
+sampling; for transformers, `generate`.
 """
 
 import os
@@ -42,7 +42,7 @@ def llama_worker(path: str, all_f32: bool) -> None:
         params = ll.llama_context_default_params()
         params.n_ctx, params.n_seq_max = size * (PROMPT + tokens + 16), size
         params.n_batch, params.n_ubatch = 2048, 512
-        # Keys and values stay in f16 unless asked otherwise: that is its default, and faster.
+        # Keys and values stay in f16 unless requested otherwise: that is llama.cpp's default, and faster.
         if all_f32:  # measured: fastest without flash attention, a cache for each sequence
             params.type_k = params.type_v = 0  # GGML_TYPE_F32
             params.flash_attn_type = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED

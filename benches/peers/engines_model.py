@@ -2,8 +2,8 @@
 
 Usage: venv/bin/python benches/peers/engines_model.py WORK     (needs numpy, safetensors, gguf)
 
-The vocabulary is one token a character (ASCII and 4,096 others at most), so that text and token ids
-are the same in every engine. The GGUF file holds the same values; llama.cpp's rope wants the rows of
+The vocabulary has one token per character (ASCII and at most 4,096 others), so that text and token ids
+are the same in every engine. The GGUF file contains the same values; llama.cpp's RoPE needs the rows of
 q and k in another order.
 """
 
@@ -71,7 +71,7 @@ def hugging_face(folder: pathlib.Path, shape: tuple, values: dict) -> None:
 
 
 def for_rope(x: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of q or k from half-split to interleaved pairs."""
+    """Reorders the rows of q or k from half-split to interleaved pairs."""
     return x.reshape(heads, 2, -1, x.shape[1]).swapaxes(1, 2).reshape(x.shape)
 
 

@@ -1,9 +1,9 @@
-"""A Llama checkpoint with a byte-level BPE tokenizer as an f32 GGUF file for llama.cpp.
+"""Writes a Llama checkpoint with a byte-level BPE tokenizer as an f32 GGUF file for llama.cpp.
 
     pip install -r benches/peers/servers_requirements.txt
     python benches/peers/gguf_export.py policy/bundled tiny.gguf
 
-Made for small checkpoints beside our own engine: the same weights, nothing quantised. llama.cpp
+For comparing small checkpoints with our own engine: the same weights, nothing quantised. llama.cpp
 rotates neighbouring pairs where Hugging Face rotates halves, so the rows of q and k are reordered.
 `--bos ID` makes the model begin every text with that token; `--random SEED` draws other weights.
 """
@@ -31,7 +31,7 @@ TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head
 
 
 def name_of(tensor):
-    """llama.cpp's name of a tensor of Hugging Face's."""
+    """llama.cpp's name of a tensor with this name in Hugging Face's layout."""
     stem, suffix = tensor.rsplit(".", 1)
     if stem in TOP:
         return f"{TOP[stem]}.{suffix}"
@@ -40,15 +40,15 @@ def name_of(tensor):
 
 
 def interleaved(weight, heads):
-    """Rows of each head from halves to neighbouring pairs."""
+    """Reorders the rows of each head from halves to neighbouring pairs."""
     rows, columns = weight.shape
     halves = weight.reshape(heads, 2, rows // heads // 2, columns)
     return numpy.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))
 
 
 def merges_of(model):
-    """The merges, or a chain for each word where a vocabulary is looked up whole: llama.cpp knows
-    words by merges alone. Words with a space before them come first, or their tails would be merged
+    """The merges; for a vocabulary without merges, a chain of merges for each word, because llama.cpp finds
+    words by merges only. Words with a space before them come first; otherwise their ends would be merged
     before the space."""
     if model["merges"]:
         return [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]

@@ -1,11 +1,11 @@
-"""A tiny GGUF file with every tensor type that is read, and what transformers makes of it.
+"""Writes a tiny GGUF file with every supported tensor type, and the values that transformers reads from it.
 
     pip install -r benches/peers/gguf_requirements.txt
     python benches/peers/gguf_golden.py policy/tests/golden
 
-Writes `types.gguf` (a Llama model of two layers whose weights are random blocks) and `types.json`:
-by tensor of Hugging Face's naming the sum and some values after dequantisation, and log-probabilities
-of a sequence. Both come from transformers' own loading of the file, so names, types and the order of
+Writes `types.gguf` (a Llama model of two layers whose weights are random blocks) and `types.json`: for each
+tensor, by its Hugging Face name, the sum and some values after dequantisation; and the log-probabilities of
+a sequence. Both come from transformers' own loading of the file, so names, types and the order of
 q and k rows are checked by code that is not ours.
 """
 
@@ -28,7 +28,7 @@ SCALES = {T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_
 
 
 def blocks(rng, rows, columns, kind):
-    """Random values of about 0.05 in this type, as bytes."""
+    """Random values of about 0.05 in this tensor type, as bytes."""
     if kind not in SCALES:
         return gguf.quants.quantize(rng.normal(0, 0.05, (rows, columns)).astype(np.float32), kind)
     _, size = gguf.GGML_QUANT_SIZES[kind]

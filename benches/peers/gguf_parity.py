@@ -1,17 +1,17 @@
-"""A GGUF file in our reader and in transformers': token ids and log-probabilities.
+"""Compares a GGUF file in our reader and in transformers': token ids and log-probabilities.
 
     pip install -r benches/peers/gguf_requirements.txt
     cargo build --release -p regrowth-trainer && cargo build --release -p regrowth-policy --example tokens
     python benches/peers/gguf_parity.py MODEL.gguf HF_DIR DATA_DIR
 
 HF_DIR is the model as transformers dequantises it (`from_pretrained(..., gguf_file=...)`, saved).
-DATA_DIR holds problem files as JSON lines; strings in them are the texts. Prints the number of texts
-whose ids differ, with the first of them, and the largest difference of a log-probability; ends with 1
-when a log-probability differs by more than 1e-3, or ids differ.
+DATA_DIR contains problem files as JSON lines; the strings in them are the texts. Prints the number of texts
+whose ids differ, with the first of them, and the largest difference of a log-probability. Exits with status 1
+if a log-probability differs by more than 1e-3 or any ids differ.
 
-transformers 5.24 does not know `tokenizer.ggml.pre = smollm` and cuts as GPT-2 does; the published
-tokenizer takes every digit alone first, as llama.cpp and we do. `--published` gives the reference that
-pre-tokenizer, and Qwen's its NFC, which the conversion drops as well.
+transformers 5.24 does not support `tokenizer.ggml.pre = smollm` and splits text as GPT-2 does; the published
+tokenizer first splits off every digit, as llama.cpp and we do. `--published` gives the reference that
+pre-tokenizer, and gives Qwen's its NFC normalisation, which the conversion also drops.
 """
 
 import argparse

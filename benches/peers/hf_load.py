@@ -1,4 +1,4 @@
-"""What this project writes, read by Hugging Face's tools and TensorBoard.
+"""Reads the output of this project with Hugging Face's tools and TensorBoard.
 
 Usage, from the workspace root (the environment of trl_dpo.py, and tensorboard==2.21.0):
 

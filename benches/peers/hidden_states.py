@@ -1,12 +1,12 @@
-"""Hidden states of a real checkpoint under Hugging Face transformers.
+"""Writes hidden states of a real checkpoint, computed by Hugging Face transformers.
 
 Usage, from the workspace root:
 
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python benches/peers/hidden_states.py SMOLLM2_FOLDER > policy/tests/golden/hidden_states.json
 
-The states are those of the last layer after the final norm, in f32, at the last tokens of three beginnings of a
-solution; policy/tests/it/hidden_states.rs asks the engine for the same.
+The states are those of the last layer after the final norm, in f32, at the last tokens of three prefixes of a
+solution; policy/tests/it/hidden_states.rs compares the engine's states with them.
 """
 
 import json

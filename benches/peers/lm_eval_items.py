@@ -1,16 +1,16 @@
-"""Benchmarks in lm-eval and in `regrowth evaluate --protocol lm-eval`, item by item.
+"""Compares benchmarks in lm-eval and in `regrowth evaluate --protocol lm-eval`, item by item.
 
     pip install -r benches/peers/lm_eval_requirements.txt
     cargo build --release -p regrowth-trainer
     python benches/peers/lm_eval_items.py --model HF_FOLDER --data DATA --work FOLDER [--limit 200]
 
-DATA holds the published files: arc/ARC-Easy-Dev.jsonl, arc/ARC-Challenge-Dev.jsonl, openbookqa/dev.jsonl,
-commonsenseqa/train_rand_split.jsonl, sciq/valid.json, gsm8k/train.jsonl and gsm8k/test_first300.jsonl. They are written once more in
-the layout of the Hugging Face hub, and both programs read those files; the model runs in f32 in both.
-For each task: the largest difference of a log-likelihood and the items whose choice differs; for
-generated answers (lm_eval_recorded.py compares recorded ones in minutes) the prompts that differ, the texts that differ, and the verdicts that differ where the
-texts do not. Ends with 1 where a log-likelihood differs by more than 1e-3, or a choice, a prompt or such
-a verdict differs.
+DATA contains the published files: arc/ARC-Easy-Dev.jsonl, arc/ARC-Challenge-Dev.jsonl, openbookqa/dev.jsonl,
+commonsenseqa/train_rand_split.jsonl, sciq/valid.json, gsm8k/train.jsonl and gsm8k/test_first300.jsonl. They are
+converted to the layout of the Hugging Face hub, and both programs read the converted files; the model runs in
+f32 in both. Printed for each task: the largest difference of a log-likelihood, and the items whose choice
+differs. For generated answers (lm_eval_recorded.py compares recorded ones in minutes): the prompts that differ,
+the texts that differ, and the verdicts that differ for equal texts. Exits with status 1 if a log-likelihood
+differs by more than 1e-3, or if a choice, a prompt or a verdict for equal texts differs.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def write(path, items):
 
 
 def served(data, work, task, limit):
-    """Items and training part of a task as the hub serves them."""
+    """Items and training split of a task in the layout of the hub."""
     train = None
     if task in SETS:
         name, question = SETS[task]
@@ -73,7 +73,7 @@ def served(data, work, task, limit):
 
 
 def task_file(task, items, train, folder):
-    """The harness's own task over other files, under a name of its own."""
+    """The harness's own task with these files, under a new name."""
     import lm_eval
     import yaml
 
@@ -157,7 +157,7 @@ def main():
     for task in args.tasks.split(","):
         generated = task.startswith("gsm8k")
         items, train = served(args.data, args.work, task, args.generated if generated else args.limit)
-        # Finished answers are kept, so that a stopped run goes on where it was.
+        # Finished answers are cached, so that a stopped run continues where it was.
         theirs = by_lm_eval(model, task, items, train, args.work, args.work / "lm_eval_cache")
         ours = by_regrowth(args.regrowth, args.model, task, items, train, args.work)
         good &= (texts if generated else options)(task, theirs, ours)

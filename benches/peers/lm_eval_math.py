@@ -1,16 +1,17 @@
-"""Verdicts of lm-eval's minerva_math and hendrycks_math on recorded outputs, beside this project's.
+"""Compares verdicts of lm-eval's minerva_math and hendrycks_math on recorded outputs with this project's.
 
     pip install -r benches/peers/lm_eval_requirements.txt
     python benches/peers/lm_eval_math.py --data DATA --rows rows.jsonl [--no-test]
 
-DATA holds math/test/*.jsonl, math/train/*.jsonl, model_outputs/math_cot_8samples.jsonl,
+DATA contains math/test/*.jsonl, math/train/*.jsonl, model_outputs/math_cot_8samples.jsonl,
 model_outputs/math_aps_*.jsonl and verifier_cases/*.jsonl. The harness's own `process_results` judges each
 output as it was recorded, and again with its answer in the form that each task looks for: minerva_math reads
-a closing sentence that recorded outputs mostly lack, hendrycks_math what stands between dollar signs. Golds of MATH
-are judged against other spellings of themselves and against their neighbours. One row an output:
-{task, from, solution, output, verdict, unfollowed}; `unfollowed` says where SymPy's verdict depends on more than the formulas:
-it ran into the harness's time limit, or it did not find that a difference is zero which is zero at every positive point.
-Then the test `lm_eval_verdicts` demands the same verdicts of `regrowth_verifiers::lm_eval` (not with --no-test).
+a closing sentence that recorded outputs mostly lack, hendrycks_math the text between dollar signs. References
+of MATH are judged against other spellings of themselves and against the references of neighbouring problems.
+There is one row per output: {task, from, solution, output, verdict, unfollowed}. `unfollowed` is set if SymPy's
+verdict depends on more than the formulas: SymPy ran into the harness's time limit, or it did not find that a
+difference is zero although it is zero at every positive point. Then the test `lm_eval_verdicts` checks that
+`regrowth_verifiers::lm_eval` gives the same verdicts (not with --no-test).
 """
 
 import argparse
@@ -45,7 +46,7 @@ def records(path):
 
 
 def last_box(text):
-    """The content of the last box, or None."""
+    """The content of the last box; None if there is none."""
     start = text.rfind("\\boxed{")
     depth = 0
     for at in range(start, len(text)) if start >= 0 else ():
@@ -62,12 +63,12 @@ def bare(text):
 
 
 def with_answer(task, output, answer):
-    """An output that ends with the answer in the form which the task looks for."""
+    """The output followed by the answer, in the form that the task looks for."""
     return output + CLOSING.format(answer) if task == "minerva_math" else f"The answer is ${answer}$."
 
 
 def recorded(data):
-    """Solution and recorded output."""
+    """Yields solution and recorded output."""
     folder = data / "model_outputs"
     for row in records(folder / "math_cot_8samples.jsonl"):
         for output in row["code"]:
@@ -89,12 +90,12 @@ def leaves(node, before):
 
 
 def golds(data):
-    """Solution and another spelling of its answer, or the answer of the next problem."""
+    """Yields a solution with another spelling of its answer, or with the answer of the next problem."""
     for path in sorted(data.glob("math/*/*.jsonl")):
         solutions = [row["solution"] for row in records(path)]
         answers = [last_box(solution) for solution in solutions]
         for at, (solution, answer) in enumerate(zip(solutions, answers)):
-            # A box without braces is read by both, but no spelling can be made from it.
+            # Both tasks read a box without braces, but no other spelling can be made from it.
             if answer is None:
                 continue
             name = f"{path.parent.name}/{path.stem}"
@@ -114,7 +115,7 @@ def cases(data):
 
 
 def material(data, every):
-    """Task, source, solution and output."""
+    """Yields task, source, solution and output."""
     for source, solution, output in recorded(data):
         answer = last_box(output)
         for task in ("minerva_math", "hendrycks_math"):
@@ -131,7 +132,7 @@ def material(data, every):
 
 
 class TimeLimits(logging.Handler):
-    """Notes that the harness gave up on a comparison."""
+    """Records that the harness gave up on a comparison."""
 
     def __init__(self):
         super().__init__(logging.DEBUG)
@@ -142,7 +143,7 @@ class TimeLimits(logging.Handler):
 
 
 class ProcessorTime:
-    """The harness's time limit by the time computed, so that a busy machine gives no other verdicts."""
+    """The harness's time limit in CPU time, so that a busy machine does not change verdicts."""
 
     def __init__(self, seconds):
         self.seconds = seconds
@@ -167,11 +168,11 @@ class Harness:
         minerva.eval_logger.setLevel(logging.DEBUG)
         minerva.eval_logger.handlers, minerva.eval_logger.propagate = [self.limits], False
         minerva.timeout = ProcessorTime
-        # Another metric of the task, which is not followed and would take most of the time.
+        # Another metric of the task, which is not compared and would take most of the time.
         minerva.parse, minerva.verify = lambda text: text, lambda gold, target: False
 
     def judge(self, task, solution, output):
-        """The verdict, None where the harness itself fails on the solution, and why it is not followed."""
+        """The verdict, None if the harness itself fails on the solution; and why the verdict is not compared."""
         self.limits.hit = False
         try:
             if task == "hendrycks_math":
@@ -187,7 +188,7 @@ class Harness:
         return verdict, "identity missed" if missed else None
 
     def vanishes(self, gold, output):
-        """Whether the difference of both formulas is zero at positive points, decimals taken as they are written."""
+        """Whether the difference of both formulas is zero at positive points, with decimals taken as written."""
         import sympy
 
         answer = self.minerva.normalize_final_answer(self.minerva.get_unnormalized_answer(output))

@@ -1,13 +1,13 @@
-"""GSM8K in lm-eval and in `regrowth evaluate --protocol lm-eval`, with recorded solutions as the model's answers.
+"""Compares GSM8K in lm-eval and in `regrowth evaluate --protocol lm-eval`, with recorded solutions as the answers.
 
     pip install -r benches/peers/lm_eval_requirements.txt
     cargo build --release -p regrowth-trainer
     python benches/peers/lm_eval_recorded.py --tokenizer HF_FOLDER --data DATA --work FOLDER [--limit 300]
 
-Both programs ask for the answers of gsm8k and gsm8k_cot and get the same recorded solution of each item: lm-eval from an object, the
-other from a server of the form of llama.cpp's, which looks the solution up by the token ids of lm-eval's prompt. So prompts are
-compared token for token and verdicts on equal texts, without a model. Prints what differs and how many verdicts were right, and ends with 1 where
-anything differs.
+Both programs request answers to gsm8k and gsm8k_cot and get the same recorded solution of each item: lm-eval
+from an object, regrowth from a server with llama.cpp's API, which looks the solution up by the token ids of
+lm-eval's prompt. So prompts are compared token by token, and verdicts on equal texts, without a model. Prints
+the differences and how many verdicts were right. Exits with status 1 if anything differs.
 """
 
 import argparse
@@ -22,20 +22,20 @@ from lm_eval.api.model import LM
 from lm_eval_items import by_lm_eval, by_regrowth, rows, served, texts
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-# Tokens of an answer at most, as in lm-eval.
+# Maximum number of tokens of an answer, as in lm-eval.
 MAX_TOKENS = 256
 ENDINGS = {"gsm8k": "#### {}", "gsm8k_cot": "The answer is {}."}
 
 
 def solution(task, row, at):
-    """A recorded solution of an item; three of four end as the task's strict filter wants it."""
+    """A recorded solution of an item; three of four end in the form that the task's strict filter needs."""
     text = row[MODELS[at % 4]]["solution"]
     head, mark, answer = text.rpartition("A: ")
     return head + ENDINGS[task].format(answer.strip()) if mark and at // 4 % 4 else text
 
 
 class Recorded(LM):
-    """Answers in the order of the items, and the prompts that were asked."""
+    """Returns recorded answers in the order of the items, and stores the prompts."""
 
     def __init__(self, answers):
         super().__init__()
@@ -59,7 +59,7 @@ class Recorded(LM):
 
 
 def serve(tokenizer, prompts):
-    """A server that knows the recorded answers; a prompt that lm-eval did not ask gets an empty one and is counted."""
+    """A server of the recorded answers; a prompt that lm-eval did not send gets an empty answer and is counted."""
     known = {tuple(tokenizer(prompt)["input_ids"]): text for prompt, text in prompts.items()}
     assert len(known) == len(prompts)
     unknown = []

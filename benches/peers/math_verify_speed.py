@@ -1,4 +1,4 @@
-"""Speed and accuracy of Math-Verify on answer cases, beside this project's grader, in one run.
+"""Compares the speed and accuracy of Math-Verify on answer cases with this project's grader, in one run.
 
 Usage, from the workspace root:
 
@@ -6,8 +6,8 @@ Usage, from the workspace root:
     cargo build --release -p regrowth-verifiers --example throughput
     venv/bin/python benches/peers/math_verify_speed.py CASES.jsonl target/release/examples/throughput
 
-CASES.jsonl holds rows {gold, pred, form, gold_form, expect, tier}. Both sides run on one core, on the
-same rows, extraction included, one after the other.
+CASES.jsonl contains rows {gold, pred, form, gold_form, expect, tier}. Both graders run on one core, on the
+same rows, extraction included, one grader after the other.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""The margin at which each preference loss is least, found by minimising the formula numerically: the values
-that trainer/src/train/optimum.rs is tested against.
+"""The margin at which each preference loss is smallest, found by minimising the formula numerically: reference
+values for the tests of trainer/src/train/optimum.rs.
 
 Usage, from the workspace root:
 
     python3 -m venv venv && venv/bin/pip install scipy==1.17.1
     venv/bin/python benches/peers/optimum_margins.py trainer/tests/golden/optimum_margins.json
 
-A label is right with probability p = 1 - alpha. What is minimised over D is p L(D, m) + (1 - p) L(-D, -m), with the
-value gap m of the labelled order.
+A label is right with probability p = 1 - alpha. The expression p L(D, m) + (1 - p) L(-D, -m) is minimised over
+D, where m is the value gap in the labelled order.
 """
 
 import json
@@ -23,7 +23,7 @@ def slope_sigmoid(x):
 
 
 def slope(name, settings, beta, alpha, d, m):
-    """Derivative of the loss of a label by D, for D and value gap as the label orders the sides."""
+    """Derivative of a label's loss with respect to D; D and the value gap m are in the labelled order."""
     x = beta * d
     if name in ("sigmoid", "conservative"):
         return beta * slope_sigmoid(x)

@@ -1,11 +1,11 @@
-"""Log-probabilities of tiny models of every supported family under Hugging Face transformers.
+"""Writes log-probabilities of tiny models of every supported family, computed by Hugging Face transformers.
 
 Usage, from the workspace root:
 
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python benches/peers/parity.py policy/tests/golden/parity.json
 
-Weights come from an integer hash of name and index, so the golden file holds none: the test in
+Weights come from an integer hash of name and index, so the golden file contains no weights: the test in
 policy/tests/it/parity.rs makes the same ones. Sequences of different lengths go through transformers in
 one batch padded on the right.
 """

@@ -1,11 +1,11 @@
-"""Writes the golden file of probe fits: mcts/src/probe/fit/golden.json, by scikit-learn.
+"""Writes the golden file of probe fits, mcts/src/probe/fit/golden.json, computed by scikit-learn.
 
     pip install numpy scikit-learn
     python benches/peers/probe_golden.py > mcts/src/probe/fit/golden.json
 
-Rows are multiples of 1/128, which bf16 holds exactly. A label that is a share y counts as a right row of
-weight y and a wrong one of weight 1 - y. Values are standardised, C = 1 / l2, and the intercept has no penalty;
-weights are given for the values as they are.
+Rows are multiples of 1/128, which bf16 represents exactly. A label that is a share y is entered as a right row
+of weight y and a wrong row of weight 1 - y. Values are standardised, C = 1 / l2, and the intercept has no
+penalty; the fitted weights are converted back to unstandardised values.
 """
 
 import json

@@ -3,16 +3,16 @@
 
 Usage: python benches/peers/rationale_loss.py (torch 2.15.0)
 
-Two pairs of equal weight, of which the first has a rationale: sigmoid DPO with beta 0.5, mean over pairs,
-plus 0.4 times the mean over pairs of the rationale's mean negative log-likelihood per token (0 without one).
+Two pairs of equal weight, the first with a rationale: sigmoid DPO with beta 0.5, mean over pairs, plus
+0.4 times the mean over pairs of the rationale's mean negative log-likelihood per token (0 without a rationale).
 """
 
 import torch
 import torch.nn.functional as F
 
 BETA, WEIGHT = 0.5, 0.4
-# Log-probabilities of chosen and rejected tokens of both pairs, and of the rationale, and sums under the
-# reference.
+# Log-probabilities of the chosen and rejected tokens of both pairs and of the rationale; sums under the
+# reference policy.
 CHOSEN = [[-0.5, -1.25], [-0.75]]
 REJECTED = [[-1.5], [-0.25, -2.0]]
 RATIONALE = [-0.5, -1.0, -2.25]

@@ -1,4 +1,4 @@
-"""What real servers can do, and whether they answer as the engine in this process does.
+"""Features of real servers, and whether they answer as the engine in this process does.
 
 Starts vLLM, llama.cpp's own server and `transformers serve` one after another on the same weights. With each
 it runs `regrowth check` (which tries the server), `regrowth evaluate` and `mcts search`, and prints a table:
@@ -7,8 +7,8 @@ it runs `regrowth check` (which tries the server), `regrowth evaluate` and `mcts
 
 DIR is SmolLM2-135M-Instruct as a Hugging Face folder; FOLDER gets logs and results. Each VENV is a virtual
 environment with that server (vllm_env.sh makes the first; xllamacpp of servers_requirements.txt is the second;
-transformers_serve_requirements.txt is the third); servers without one are left out. A server whose row is in
-FOLDER is not started again. REGROWTH and MCTS name the binaries.
+transformers_serve_requirements.txt is the third); a server without a VENV is left out. A server whose row is
+already in FOLDER is not started again. REGROWTH and MCTS are the paths of the binaries.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SERVED = ["--server-context", str(CONTEXT), "--server-timeout", "900"]
 
 
 def vllm(venv, checkpoint, work):
-    """Command, environment and flags of the client."""
+    """Command and environment of the server, and flags of the client."""
     environment = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
     environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     command = [f"{venv}/bin/vllm", "serve", checkpoint, "--served-model-name", "smol", "--port", PORT]
@@ -62,7 +62,7 @@ SERVERS = {"vllm": vllm, "llama": llama, "transformers": transformers}
 
 
 def start(command, environment, log):
-    """The server, once it answers; it ends with its whole process group."""
+    """Starts the server and waits until it answers; on exit, its whole process group is ended."""
     with log.open("w") as output:
         server = subprocess.Popen(
             [str(part) for part in command], stdout=output, stderr=subprocess.STDOUT,
@@ -89,7 +89,7 @@ def stop(server):
 
 
 def run(arguments, log):
-    """Standard output and seconds of a command that must succeed."""
+    """Standard output and seconds of a command; an exception if the command fails."""
     before = time.monotonic()
     done = subprocess.run([str(part) for part in arguments], capture_output=True, text=True)
     log.write_text(done.stderr + done.stdout)
@@ -109,7 +109,7 @@ def evaluated(client, limit, out):
 
 
 def measured(name, venv, checkpoint, work, limit):
-    """The row of a server."""
+    """The table row of a server."""
     command, environment, client = SERVERS[name](venv, checkpoint, work)
     weights = work / "model.gguf" if name == "llama" else checkpoint
     reference = evaluated(["--policy", weights], limit, work / f"{name}-own")
@@ -132,7 +132,7 @@ def measured(name, venv, checkpoint, work, limit):
 
 
 def table(rows):
-    """Rows of the probe and of the comparison, one column for each server."""
+    """Prints the features and the comparison, one column per server."""
     say = {True: "yes", False: "no", None: "not given"}
     fields = [
         ("token ids in and out", lambda r: say[r["server"]["token_ids"]]),

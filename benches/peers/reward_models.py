@@ -1,13 +1,13 @@
-"""Scores of tiny reward models under Hugging Face transformers.
+"""Writes scores of tiny reward models, computed by Hugging Face transformers.
 
 Usage, from the workspace root:
 
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python benches/peers/reward_models.py policy/tests/golden/reward_models.json
 
-Weights come from an integer hash, as in parity.py; policy/tests/it/reward_model.rs makes the same ones. Sequences of
-different lengths go through transformers in one batch padded on the right. A score is that of the last token that
-is no padding: sigmoid of one label, softmax of two.
+Weights come from an integer hash, as in parity.py; policy/tests/it/reward_model.rs makes the same ones. Sequences
+of different lengths go through transformers in one batch padded on the right. A score is read at the last token
+that is not padding: the sigmoid of one label, the softmax of two.
 """
 
 import json
@@ -50,7 +50,7 @@ def scores(model: torch.nn.Module, rows: list[list[int]]) -> list[float]:
 
 def main() -> None:
     golden = []
-    # The padding token ends none of the sequences: transformers finds their ends by it.
+    # No sequence may end in the padding token: transformers uses it to find the end.
     rows = [row[:-1] + [7] for row in map(sequence, LENGTHS)]
     for name, (auto, kind, labels, changes) in MODELS.items():
         settings = {**BASE, **changes, "num_labels": labels, "pad_token_id": PAD}

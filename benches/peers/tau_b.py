@@ -1,4 +1,4 @@
-"""Kendall's tau-b of scipy on small samples with ties: the values that mcts/src/audit/tau.rs is tested against.
+"""Kendall's tau-b by scipy on small samples with ties: reference values for the tests of mcts/src/audit/tau.rs.
 
 Usage, from the workspace root:
 

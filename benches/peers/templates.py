@@ -1,10 +1,10 @@
-r"""Chats through many templates as transformers renders and tokenises them.
+r"""Writes chats in many templates, rendered and tokenised by transformers.
 
 Usage, from the workspace root (the environment of parity.py):
 
     venv/bin/python benches/peers/templates.py policy/tests/golden/templates.json
 
-The file holds tokenizers, templates, messages and the ids of `apply_chat_template`; the test in
+The file contains tokenizers, templates, messages and the ids of `apply_chat_template`; the test in
 policy/tests/it/templates.rs reads the same folders. Templates and messages are our own.
 """
 
@@ -22,7 +22,7 @@ OTHERS = " \n\t.,:;!?'\"()[]{}<>/|+-*=_&%#\\~^$@`"
 
 
 def byte_level() -> Tokenizer:
-    """One token a byte, as in GPT-2's family; no frame."""
+    """One token per byte, as in GPT-2's family, without BOS and EOS around a text."""
     names = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {name: id for id, name in enumerate(SPECIAL[2:] + names)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
@@ -33,7 +33,7 @@ def byte_level() -> Tokenizer:
 
 
 def framed() -> Tokenizer:
-    """Blanks as underlines with one put before a text, as in Llama 2's family; BOS frames a text."""
+    """Spaces as underlines, with one added before a text, as in Llama 2's family; BOS around a text."""
     names = ["<unk>", "\u2581", "\u2581a", "he"] + list(LETTERS + OTHERS[1:])
     vocab = {name: id for id, name in enumerate(SPECIAL + names)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[("\u2581", "a"), ("h", "e")],

@@ -1,11 +1,11 @@
-"""Tokens per second of supervised training beside PyTorch, same shapes, same tokens, same threads.
+"""Compares tokens per second of supervised training with PyTorch: same shapes, same tokens, same threads.
 
 Usage, from the workspace root (the environment of trl_dpo.py):
 
     cargo build --release
     venv/bin/python benches/peers/torch_sft.py WORK
 
-Sequences of 128 tokens without padding, 16 a step, AdamW, f32. PyTorch runs transformers' Llama with
+Sequences of 128 tokens without padding, 16 per step, AdamW, f32. PyTorch runs transformers' Llama with
 its own attention kernel in a plain loop; this project runs `regrowth sft`. Medians of interleaved runs.
 """
 

@@ -1,4 +1,4 @@
-"""The tree workload beside transformers' `generate` and llama.cpp's servers, all f32.
+"""Compares the tree workload with transformers' `generate` and llama.cpp's servers, all in f32.
 
 Usage, from the workspace root (environments as for engines.py; models by engines_model.py;
 llama-server by llama_server.sh):
@@ -9,15 +9,15 @@ llama-server by llama_server.sh):
     llama/bin/python benches/peers/tree_workload.py WORK report
 
 A search of eight problems (5 then 3 candidates, depth 4, 32 simulations per root, every step judged)
-is timed. What its trees asked for is then asked of the others, tree by tree in the same order: for
-each expansion as many candidates of as many tokens, and a judgement of each. transformers gets an
-expansion as one `generate` of several sequences and its judgements as one forward pass of a batch.
-The servers get one completion a candidate and one a judgement: llama-server (C++) with one slot,
-where every request finds the prefix of the one before; with five, where the candidates of an
-expansion and their judgements are asked for at once; and with forty, where all trees are as well. The
-server of llama-cpp-python keeps what the last request had in common with the next (its cache of
-whole states, `--cache true`, was 1.3 times slower). No engine's loading counts. Runs interleave; every time is a line of
-WORK/tree.jsonl. A number of threads that is slow in a first run is not tried again.
+is timed. Then the requests of its trees are sent to the other engines, tree by tree in the same order: for
+each expansion, the same number of candidates with the same numbers of tokens, and a judgement of each.
+transformers gets an expansion as one `generate` of several sequences, and its judgements as one forward pass of
+a batch. The servers get one completion per candidate and one per judgement. llama-server (C++) runs with one
+slot, where every request finds the prefix of the one before; with five slots, where the candidates of an
+expansion, and then their judgements, are requested at once; and with forty slots, where all trees also run at
+once. The server of llama-cpp-python keeps the common prefix of each request and the next (its cache of
+whole states, `--cache true`, was 1.3 times slower). Loading is not timed for any engine. Runs interleave; every
+time is a line of WORK/tree.jsonl. A number of threads that is slow in a first run is not tried again.
 """
 
 import json
@@ -52,7 +52,7 @@ def words() -> list[str]:
 
 
 def expansions(trees: pathlib.Path) -> list[list[tuple[list[int], list[list[int]]]]]:
-    """Of each tree the prefix ids and the candidates' ids of every expansion, in order."""
+    """For each tree, the prefix ids and the candidates' ids of every expansion, in order."""
     found = []
     for line in trees.read_text().splitlines():
         tree = json.loads(line)
@@ -100,7 +100,7 @@ def torch_worker(model: str, trees: str) -> None:
         print(time.perf_counter() - start, flush=True)
 
 
-# What is drawn is not looked at: the plainest way to draw, the same for both servers.
+# The sampled tokens do not matter: the plainest sampling, the same for both servers.
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 
 
@@ -112,22 +112,22 @@ def post(path: str, body: dict) -> dict:
 
 
 def complete_text(ids: list[int], tokens: int, seed: int) -> None:
-    """llama-cpp-python takes text."""
+    """Sends a completion request to llama-cpp-python, which takes text."""
     spelled = words()
     prompt = "".join(spelled[i] for i in ids)
     assert post("/v1/completions", {"prompt": prompt, "max_tokens": tokens, "seed": seed, **PLAIN})["choices"]
 
 
 def complete_ids(ids: list[int], tokens: int, seed: int) -> None:
-    """llama-server takes ids."""
+    """Sends a completion request to llama-server, which takes ids."""
     body = {"prompt": ids, "n_predict": tokens, "seed": seed, "ignore_eos": True,
             "cache_prompt": True, "samplers": ["temperature"], **PLAIN}
     assert post("/completion", body)["tokens_predicted"] == tokens
 
 
 def served(command: list, complete, at_once: tuple[int, int], trees: pathlib.Path) -> float:
-    """Seconds of the workload by a server that is asked by `complete`: so many trees at once, so many
-    requests at once."""
+    """Seconds of the workload on a server with the request function `complete`; `at_once` is the number of
+    trees, and of requests in total, that run at once."""
     server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     question = [ord(c) for c in QUESTION]  # any ids: the number counts

@@ -1,4 +1,4 @@
-"""Preference training beside TRL, in one run: loss curves, work, time and memory.
+"""Compares preference training with TRL in one run: loss curves, work, time and memory.
 
 Usage, from the workspace root:
 
@@ -8,9 +8,9 @@ Usage, from the workspace root:
     venv/bin/python benches/peers/trl_dpo.py curves WORK   # 50 steps of four losses, SGD and AdamW
     venv/bin/python benches/peers/trl_dpo.py cost WORK     # tokens, seconds and memory a pair
 
-Both sides start from the bundled model, written to WORK in Hugging Face layout, and see the same
+Both programs start from the bundled model, written to WORK in Hugging Face layout, and read the same
 pairs of a search on the built-in arithmetic task, with the same number of threads. Every TRL run is a
-process of its own, so its peak memory is its own.
+separate process, so its peak memory is measured alone.
 """
 
 import argparse
@@ -26,9 +26,9 @@ BINARIES = pathlib.Path("target/release")
 THREADS = 2
 BETA = 0.1
 BATCH = 8
-# Of gradient descent, by loss.
+# Learning rates of gradient descent, by loss.
 RATES = {"sigmoid": 0.01, "robust": 0.003, "hinge": 0.001, "ipo": 0.0003, "sigmoid_norm": 0.05}
-# Our names and settings of TRL's losses.
+# Names and settings in this project for TRL's losses.
 LOSSES = {
     "sigmoid": ("sigmoid", {}),
     "ipo": ("ipo", {}),
@@ -39,7 +39,7 @@ LOSSES = {
 
 
 def prepare(work: pathlib.Path, problems: int) -> None:
-    """The model as a folder, and pairs of the default search."""
+    """Writes the model as a folder, and pairs of the default search."""
     model = work / "model"
     if not model.exists():
         bundled = pathlib.Path("policy/bundled")
@@ -63,7 +63,7 @@ def run(command: list) -> str:
 
 
 def trl(work: pathlib.Path, settings: dict) -> dict:
-    """One TRL run in a process of its own."""
+    """Runs TRL once in a separate process."""
     out = run([sys.executable, __file__, "worker", work, "--settings", json.dumps(settings)])
     return json.loads(out[out.index("RESULT") + 6 :].splitlines()[0])
 
@@ -89,7 +89,7 @@ def worker(work: pathlib.Path, settings: dict) -> None:
         def compute_loss(self, model, inputs, *args, **kwargs):
             loss = super().compute_loss(model, inputs, *args, **kwargs)
             losses.append(float(loss[0] if isinstance(loss, tuple) else loss))
-            # The policy's forward and backward, and the reference's forward.
+            # The forward and backward pass of the policy, and the forward pass of the reference.
             tokens[0] += 2 * int(inputs["attention_mask"].sum())
             return loss
 
@@ -147,12 +147,12 @@ def ours(work: pathlib.Path, pairs: str, flags: list) -> pathlib.Path:
 
 
 def curves(work: pathlib.Path) -> None:
-    """|a - b| <= 1e-3 max(1, |b|) at every step: whole completions with EOS, naive mode, f32."""
+    """Checks |a - b| <= 1e-3 max(1, |b|) at every step: full completions with EOS, naive mode, f32."""
     worst_of_all = 0.0
     for optimizer, steps, rate in [("sgd", 50, None), ("adamw_torch", 10, 1e-4)]:
         for name, (spec, _) in LOSSES.items():
-            # Rates at which the loss falls without jumping: above them a run is chaotic, and no two
-            # programs agree after some steps. Averages over tokens take larger ones.
+            # Rates at which the loss falls without jumping: at higher rates a run is chaotic, and two
+            # programs diverge after some steps. Averages over tokens allow higher rates.
             rate_here = rate or RATES[name]
             epochs = 4
             peer = trl(work, {"loss": name, "optimizer": optimizer, "learning_rate": rate_here,

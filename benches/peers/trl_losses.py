@@ -1,4 +1,4 @@
-"""Values and gradients of preference losses: TRL's own code where it has the loss, else the formula
+"""Values and gradients of preference losses: by TRL's own code if TRL has the loss, otherwise by the formula
 in PyTorch with automatic differentiation.
 
 Usage, from the workspace root:
@@ -6,8 +6,8 @@ Usage, from the workspace root:
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0 trl==1.16.0
     venv/bin/python benches/peers/trl_losses.py trainer/tests/golden/losses.json
 
-TRL's loss runs on a stand-in for the model that returns given log-probabilities; nothing of it is
-copied here. All numbers are double precision.
+TRL's loss runs on a stand-in for the model that returns given log-probabilities; no code of TRL is
+copied here. All numbers are in double precision.
 """
 
 import json
@@ -30,7 +30,7 @@ def by_trl(name: str, beta: float, flip: float, pair: dict, chosen, rejected):
     lengths = [int(pair["len_chosen"]), int(pair["len_rejected"])]
     longest = max(lengths)
     mask = torch.tensor([[0] + [1] * n + [0] * (longest - n) for n in lengths])
-    # Each side's sum stands at its first completion token.
+    # Each side's summed log-probability is placed at its first completion token.
     rows = [torch.cat([s.reshape(1), torch.zeros(longest - 1, dtype=torch.float64)])
             for s in (chosen, rejected)]
     outputs = SimpleNamespace(
@@ -56,7 +56,7 @@ def by_trl(name: str, beta: float, flip: float, pair: dict, chosen, rejected):
         "ref_chosen_logps": torch.tensor([pair["reference_chosen"]], dtype=torch.float64),
         "ref_rejected_logps": torch.tensor([pair["reference_rejected"]], dtype=torch.float64),
     }
-    # What follows the loss in _compute_loss only reports; the loss is taken where it is complete.
+    # The code after the loss in _compute_loss only reports; Stop ends it there, and the loss is taken from its frame.
     trainer._metrics["eval"] = Stop()
     try:
         return trainer._compute_loss(lambda **_: outputs, inputs, False)
@@ -65,7 +65,7 @@ def by_trl(name: str, beta: float, flip: float, pair: dict, chosen, rejected):
 
 
 class Stop:
-    """Metrics that end the function at their first use."""
+    """Metrics that stop the function at their first use."""
 
     class Done(Exception):
         pass

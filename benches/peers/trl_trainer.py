@@ -4,14 +4,14 @@
     regrowth iterate --run RUN --trainer-command \
         "venv/bin/accelerate launch --cpu --num_processes 1 benches/peers/trl_trainer.py"
 
-It reads the pairs and the policy that the REGROWTH_ variables name and leaves a checkpoint, or with
-`--lora RANK` a PEFT adapter, in REGROWTH_OUT. The trainer gets the token ids of the pairs: TRL's own
-text preparation would append EOS to both sides of every pair, and a step that does not end a solution
-would be taught to end one. Before training, one pass over the collated batches checks that exactly the
-tokens of the two steps are scored and that EOS is among them only where a step really ended. TRL's
+It reads the pairs and the policy given by the REGROWTH_ variables and writes a checkpoint, or with
+`--lora RANK` a PEFT adapter, to REGROWTH_OUT. The trainer gets the token ids of the pairs. TRL's own
+text preparation would append EOS to both sides of every pair, which would train the policy to end solutions
+after steps that do not end them. Before training, one pass over the collated batches checks that exactly the
+tokens of the two steps are scored, and that EOS is among them only if a step really ended. TRL's
 sigmoid loss has no label smoothing, so `alpha` is not used.
 
-`--device cuda` trains in bf16 on the GPUs that accelerate gives it, with DeepSpeed ZeRO-3 as well
+`--device cuda` trains in bf16 on the GPUs that accelerate provides, also with DeepSpeed ZeRO-3
 (examples/cluster/trl_zero3.sh).
 """
 
@@ -25,14 +25,14 @@ from trl import DPOConfig, DPOTrainer
 
 
 class StepTrainer(DPOTrainer):
-    """TRL's trainer on pairs that are token ids already."""
+    """TRL's trainer on pairs that are already token ids."""
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
 
 
 def read_pairs(path):
-    """The columns that TRL's collator takes, and whether each side ended its solution."""
+    """The columns that TRL's collator needs, and whether each side ended its solution."""
     with open(path, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     names = ["prompt_ids", "chosen_ids", "rejected_ids", "terminal_chosen", "terminal_rejected"]
@@ -40,7 +40,7 @@ def read_pairs(path):
 
 
 def check_masks(trainer, pairs, eos):
-    """Refuses a batch that scores other tokens than the two steps, or an EOS nobody sampled."""
+    """Refuses a batch that scores other tokens than the two steps, or an EOS that was not sampled."""
     seen, ends = 0, 0
     for pair in pairs:
         batch = trainer.data_collator([pair])
@@ -65,7 +65,7 @@ def main():
     policy, out = os.environ["REGROWTH_POLICY"], os.environ["REGROWTH_OUT"]
 
     cuda = args.device == "cuda"
-    # Before the models: with ZeRO-3 it decides that their weights are split as they are loaded.
+    # Must precede the models: with ZeRO-3, the config makes transformers split their weights while loading.
     config = DPOConfig(
         output_dir=out,
         seed=int(os.environ["REGROWTH_SEED"]) % 2**32,
@@ -82,7 +82,7 @@ def main():
         bf16=cuda,
         gradient_checkpointing=cuda,
     )
-    # The class that reads tokenizer.json as it is; AutoTokenizer rebuilds some families from code.
+    # This class reads tokenizer.json unchanged; AutoTokenizer rebuilds some families from code.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(policy)
     model = AutoModelForCausalLM.from_pretrained(policy)
     lora, reference = None, None

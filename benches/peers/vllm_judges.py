@@ -1,10 +1,10 @@
-"""Tiny reward models for `vllm_judges.sh`, and how far a served judge is from the same one in this process.
+"""Makes tiny reward models for `vllm_judges.sh`, and compares a served judge with the same one in this process.
 
     python vllm_judges.py make FOLDER MODEL LABELS    a random reward model with MODEL's tokenizer
     python vllm_judges.py compare OWN SERVED LIMIT    two searches by scripted policies under a judge
 
-`compare` holds the self-evaluations of equal steps against each other. It fails where one differs by more than LIMIT,
-where a step is unknown in one search alone, or where there are fewer than 24 steps.
+`compare` compares the self-evaluations of equal steps. It fails if one differs by more than LIMIT, if a step is
+unknown in only one search, or if there are fewer than 24 steps.
 """
 
 import json
@@ -20,7 +20,8 @@ def make(folder: str, model: str, labels: str) -> None:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     source = json.loads(pathlib.Path(model, "config.json").read_text())
-    # The type of SmolLM2: transformers and vLLM tokenise otherwise for others, whatever tokenizer.json says.
+    # The model type of SmolLM2: transformers and vLLM tokenise differently for other types, whatever tokenizer.json
+    # contains.
     config = AutoConfig.for_model(
         "llama",
         vocab_size=source["vocab_size"],
@@ -45,7 +46,7 @@ def make(folder: str, model: str, labels: str) -> None:
 
 
 def judgements(folder: str) -> dict[tuple[str, str], float | None]:
-    """Self-evaluation of each step, by its problem and the text of the solution up to it."""
+    """Self-evaluation of each step, keyed by its problem and the text of the solution up to it."""
     found = {}
     for line in pathlib.Path(folder, "trees.jsonl").read_text().splitlines():
         tree = json.loads(line)

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""The method beside its baselines: the same tuning for every arm, then several seeds of the best.
+"""Compares the method with its baselines: the same tuning for every arm, then several seeds at the best rate.
 
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/baselines.py target/release/regrowth FOLDER \
         [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--test-problems 2000] \
         [--trial-rounds 1] [--samples 8] [--threads 2] [--arms step star ...]
 
-Every arm gets one trial run at half, once and twice its default learning rate, of `--trial-rounds`
-rounds on a seed of its own, with one test problem; validation problems choose. Then the seeds run at
-that rate, seed by seed over all arms, so that an early stop leaves whole seeds. A finished run is not
-repeated and an interrupted one goes on: the same command accumulates, and ends with
-`regrowth compare` over all of them. With `--samples` the best checkpoint of every run is sampled from at
-temperature 1 as well, and a table says how often one sample and any of them is right, which equations
-hold, and what becomes of each level.
+Every arm gets a trial run at half, once and twice its default learning rate. A trial has `--trial-rounds`
+rounds, a seed of its own and one test problem; validation problems choose the rate. Then the seeds run at
+that rate, seed by seed over all arms, so that an early stop leaves complete seeds. The same command can be
+repeated: finished runs are kept and an interrupted one continues. It ends with `regrowth compare` over all of
+them. With `--samples`, the best checkpoint of every run is also sampled at temperature 1, and a table shows how
+often one sample, and any of the samples, is right, the share of equations that hold, and the accuracy by level.
 """
 
 import argparse
@@ -38,7 +37,7 @@ ARMS = {
     "sigmoid-norm": PREFERENCES,
     "simpo": PREFERENCES,
 }
-# Arms that are the method with another loss or judge; the others are variants.
+# Arms that are the method with another loss or judge; the other arms are variants (`--variant`).
 SETTINGS = {
     "ipo": {"loss": "ipo"},
     "hinge": {"loss": "hinge"},
@@ -47,12 +46,12 @@ SETTINGS = {
     "answers": {"judge": "answers"},
 }
 TRIALS = (0.5, 1.0, 2.0)
-# No seed of the runs that count.
+# Differs from all seeds of the runs that count.
 TRIAL_SEED = 1000
 
 
 def iterate(args, run, arm, rate, seed, more):
-    """Runs `regrowth iterate`, or goes on with it; its report."""
+    """Runs `regrowth iterate`, or resumes it; returns its report."""
     report = os.path.join(run, "report.json")
     if not os.path.exists(report):
         kind = SETTINGS.get(arm, {"variant": arm})
@@ -71,7 +70,7 @@ def best_validation(report):
 
 
 def tuned_rate(args, arm):
-    """The rate with the best round on validation problems; of equals the smaller."""
+    """The rate whose best round is best on validation problems; the smaller rate in a tie."""
     trials = {}
     more = {"rounds": args.trial_rounds, "test-problems": 1}
     for factor in TRIALS:
@@ -83,12 +82,12 @@ def tuned_rate(args, arm):
 
 
 def sampled(args, run, name):
-    """Figures of the best checkpoint at temperature 1, and by level."""
+    """Figures of the best checkpoint at temperature 1, in total and by level."""
     path = os.path.join(args.folder, "samples", f"{name}.json")
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         best = os.path.join(run, "best")
-        # No round was better than the policy that the run began with: there is nothing to keep.
+        # If no round was better than the policy that the run started from, there is no `best` checkpoint.
         policy = best if os.path.exists(best) else args.policy
         words = ["evaluate", "--policy", policy, "--problems", args.problems, "--json",
                  "--limit", str(args.test_problems), "--samples", str(args.samples)]
@@ -101,17 +100,17 @@ def sampled(args, run, name):
 
 
 def equations(run):
-    """Share of the equations of the best round's answers that hold; None where there are none."""
+    """Share of the equations in the best round's answers that hold; None if there are no equations."""
     with open(os.path.join(run, "report.json"), encoding="utf-8") as file:
         report = json.load(file)
     best = next(r for r in report["rounds"] if r["round"] == report["best_round"])
-    # Older runs say `eval`.
+    # Older runs call it `eval`.
     test = best.get("test") or best["eval"]
     return test.get("equations", {}).get("accuracy")
 
 
 def table(args, runs):
-    """Rows of the arms: means over seeds, in percent."""
+    """Prints a row per arm: means over seeds, in percent."""
     print(f"| arm | greedy | temperature 1 | any of {args.samples} | equations that hold | greedy by level |")
     print("|---|---|---|---|---|---|")
     mean = lambda values: f"{100 * sum(values) / len(values):.1f}" if values else "-"

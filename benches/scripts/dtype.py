@@ -1,10 +1,10 @@
-"""What `--dtype bf16` costs and brings: log-probability error, accuracy and speed against f32.
+"""Costs and benefits of `--dtype bf16`: log-probability error, accuracy and speed compared with f32.
 
     python3 dtype.py --bin DIR --policy CHECKPOINT --problems FILE [--limit N] [--max-tokens N] [--rounds N]
 
 Runs `regrowth evaluate` greedily in both dtypes, in turns, and `regrowth score --chat` on the solutions of the
-f32 run. Prints the difference of log-probabilities a token, accuracies with the paired changes, and
-wall and CPU seconds with their ratio (medians of `--rounds`). Needs Python's standard library alone.
+f32 run. Prints the difference of log-probabilities per token, accuracies with the paired changes, and
+wall and CPU seconds with their ratio (medians of `--rounds`). Needs only Python's standard library.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def samples(folder):
 
 
 def text_of(row):
-    """The first response of a sample row in lm-eval's layout."""
+    """The first response in a sample row in lm-eval's layout."""
     response = row["resps"]
     while isinstance(response, list):
         response = response[0]

@@ -1,10 +1,11 @@
-"""How well judges order the solutions of one problem: judges_within.py TREES.jsonl
+"""Measures how well judges rank the solutions of one problem: judges_within.py TREES.jsonl
 
-The AUC of a summary compares solutions of all problems, so a judge that only tells easy problems from hard ones has a
-high one. This compares right with wrong solutions of the same tree: the share of such pairs that the judge orders
-right (ties count one half), each tree with one voice, with a 95 % bootstrap interval over trees. Judges: the recorded
-self-evaluation, the summed log-probability of the solution, that of its answer over all solutions that state it, and
-the number of solutions that state it. Answers are those in \\boxed{}.
+The AUC of a summary compares solutions of all problems, so a judge that only distinguishes easy problems from
+hard ones has a high AUC. This script compares right with wrong solutions of the same tree: the share of such
+pairs that the judge ranks correctly (ties count one half), every tree with the same weight, with a 95 % bootstrap
+interval over trees. Judges: the recorded self-evaluation, the summed log-probability of the solution, the
+log-probability of its answer over all solutions that state it, and the number of solutions that state it.
+Answers are read from \\boxed{}.
 """
 
 import collections
@@ -36,7 +37,7 @@ def solutions(tree):
 
 
 def rated(found):
-    """The solutions with all judges' ratings."""
+    """The solutions with the ratings of all judges."""
     by_answer = collections.defaultdict(list)
     for solution in found:
         by_answer[solution["answer"]].append(solution["likelihood"])
@@ -49,7 +50,7 @@ def rated(found):
 
 
 def ordered(found, judge):
-    """Share of (right, wrong) pairs of a tree that the judge orders right."""
+    """Share of (right, wrong) pairs of a tree that the judge ranks correctly."""
     sides = [[s[judge] for s in found if s["right"] == right] for right in (True, False)]
     if any(value is None for side in sides for value in side):
         return None

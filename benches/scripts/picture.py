@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Pictures of what other scripts found, with intervals at 95 %.
+"""Draws the results of other scripts, with 95 % intervals.
 
     python3 benches/scripts/picture.py rounds FOLDER OUT.svg TITLE [ARM=LABEL ...]
     python3 benches/scripts/picture.py tokens FOLDER OUT.svg TITLE [FAMILY=LABEL ...]
 
-`rounds`: test accuracy by round of the arms in a folder of baselines.py, Student's intervals over seeds.
-`tokens`: accuracy by computed tokens per problem of the strategies in a folder of strategies.py, one line a
-family, the strategies that differ in their K alone (`mcts:t=0.7` for `mcts@4:t=0.7` and `mcts@16:t=0.7`),
-intervals over problems. Lines are drawn in the order given, all that there are if none is.
+`rounds`: test accuracy by round for the arms in a folder of baselines.py, with Student's intervals over seeds.
+`tokens`: accuracy by computed tokens per problem for the strategies in a folder of strategies.py, with intervals
+over problems. Strategies that differ only in their K form a family (`mcts:t=0.7` for `mcts@4:t=0.7` and
+`mcts@16:t=0.7`), and each family is one line. Lines are drawn in the given order; without arguments, all are drawn.
 """
 
 import collections
@@ -27,7 +27,7 @@ STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.
 
 
 def over_seeds(values):
-    """Mean and half the width of its interval; 0 for one seed."""
+    """Mean, and half the width of its interval; the half width is 0 for one seed."""
     n = len(values)
     mean = sum(values) / n
     if n == 1:
@@ -37,7 +37,7 @@ def over_seeds(values):
 
 
 def over_problems(right):
-    """Share in percent and half the width of Wilson's interval, for hundreds of problems and more."""
+    """Share in percent, and half the width of Wilson's interval; for hundreds of problems or more."""
     n, share = len(right), sum(right) / len(right)
     return 100 * share, 196 * math.sqrt(share * (1 - share) / n + 0.96 / n**2)
 
@@ -65,7 +65,7 @@ def tokens(folder):
 
 
 def line(points, colour, text, row):
-    """One line through means, bars for their intervals, and its row of the legend."""
+    """Draws one line through the means, bars for their intervals, and its row of the legend."""
     path = " ".join(f"{x:.1f},{y(mean):.1f}" for x, (mean, _) in points)
     yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
     for x, (mean, half) in points:
@@ -82,7 +82,7 @@ def y(accuracy):
 
 
 def drawn(title, under, ticks, place, lines):
-    """The picture: `place` says where on the width, from 0 to 1, a number of the axis lies."""
+    """The picture; `place` maps a number on the x axis to a position from 0 to 1."""
     at = lambda x: LEFT + 20 + (PLOT_WIDTH - 40) * place(x)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
              f'font-size="13"><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
@@ -103,7 +103,7 @@ def drawn(title, under, ticks, place, lines):
 def main():
     kind, folder, out, title, *named = sys.argv[1:]
     found = {"rounds": rounds, "tokens": tokens}[kind](folder)
-    # Arms have no `=`, families do.
+    # Names of families contain `=`, names of arms do not.
     parted = [name.split("=", 1) if kind == "rounds" else name.rsplit("=", 1) for name in named]
     labels = dict(parted) or {name: name for name in sorted(found)}
     unknown = [name for name in labels if strategies.folder_of(name) not in found]

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Peak memory of a round by its number of problems, and how soon a killed one goes on.
+"""Measures the peak memory of a round by its number of problems, and how soon a killed round continues.
 
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/rounds_scale.py target/release/regrowth [FOLDER]
 
-Runs one round of 32 simulations per root with the scripted policy and one thread (with more, timing decides
-how many finished trees wait for their turn) on 1,000 and on 10,000 problems and
-prints the median peak resident memory of each; then kills a run of 10,000 at 90 % of its trees, resumes it and
-prints the time from the start of the process to the first new tree. Ends with 1 where memory grows
-above 1.2 times or the resume takes more than 2 s.
+Runs one round of 32 simulations per root with the scripted policy and one thread, on 1,000 and on 10,000
+problems, and prints the median peak resident memory of each. (With more threads, timing decides how many
+finished trees wait for their turn to be written.) Then kills a run of 10,000 problems at 90 % of its trees,
+resumes it and prints the time from the start of the process to the first new tree. Exits with status 1 if memory
+grows by more than a factor of 1.2 or the resume takes more than 2 s.
 """
 
 import os
@@ -39,7 +39,7 @@ def start(binary, run, problems):
 
 
 def peak(binary, run, problems):
-    """Peak resident MiB and seconds of a whole run."""
+    """Peak resident MiB and seconds of a complete run."""
     began = time.perf_counter()
     child = start(binary, run, problems)
     _, status, usage = os.wait4(child.pid, 0)
@@ -48,7 +48,7 @@ def peak(binary, run, problems):
 
 
 def measured(binary, run, problems):
-    """Median peak of a few runs; which trees wait for their turn to be written differs by timing."""
+    """Median peak of a few runs, because timing decides which trees wait for their turn to be written."""
     peaks, times = [], []
     for _ in range(RUNS):
         shutil.rmtree(run, ignore_errors=True)

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Search without the reference beside greedy decoding, majority and best-of, by computed tokens.
+"""Compares search without the reference to greedy decoding, majority and best-of, by computed tokens.
 
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/strategies.py target/release/regrowth FOLDER POLICY \
         [--problems builtin:arithmetic] [--split test] [--limit 2000] [--seed 0]
         [--strategies greedy majority@8:t=0.7 mcts@16:t=0.7 ...]
 
-A strategy is what `regrowth evaluate --strategy` takes, with `:t=T` for the temperature, `:c=C` for the
-weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of do without a
-judge where `:judge=FORM` is not said (question, likelihood, ...); false equations cost 1. For each strategy: accuracy, computed tokens
-per problem (prompts, steps, judgements), and the exact McNemar test against the first one. A finished
-strategy is not run again.
+A strategy is a value of `regrowth evaluate --strategy`, with `:t=T` for the temperature, `:c=C` for the
+weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of use no judge
+unless `:judge=FORM` (question, likelihood, ...) is given; false equations cost 1. Printed for each strategy:
+accuracy, computed tokens per problem (prompts, steps, judgements), and the exact McNemar test against the first
+one. A finished strategy is not run again.
 """
 
 import argparse
@@ -26,7 +26,7 @@ STRATEGIES = [
 
 
 def settings(words):
-    """The settings file of a strategy's search."""
+    """The settings file for a strategy's search."""
     named = dict(w.split("=", 1) for w in words if "=" in w)
     lines = ['preset = "builtin"', "[search]", f"c_puct = {named.get('c', '1.0')}"]
     if "b" in named:
@@ -39,12 +39,12 @@ def settings(words):
 
 
 def folder_of(name):
-    """What a strategy's folder is called."""
+    """The name of a strategy's folder."""
     return name.replace(":", "_").replace("=", "").replace(",", "-")
 
 
 def measured(args, name):
-    """Computed tokens per problem, and whether each problem came out right."""
+    """Computed tokens per problem, and whether each problem was answered right."""
     out = pathlib.Path(args.folder, folder_of(name))
     done = out / "answer.json"
     if not done.exists():
@@ -62,7 +62,7 @@ def measured(args, name):
 
 
 def read(out):
-    """What a finished strategy left in its folder: computed tokens per problem, and which were right."""
+    """Results in the folder of a finished strategy: computed tokens per problem, and whether each was right."""
     usage = json.loads((out / "answer.json").read_text(encoding="utf-8"))["usage"]
     tokens = sum(usage.get(k, 0) for k in ("prefilled", "recomputed", "sampling_rows", "judged"))
     [samples] = out.rglob("samples_*.jsonl")
@@ -71,7 +71,7 @@ def read(out):
 
 
 def mcnemar(gained, lost):
-    """Exact two-sided p."""
+    """Exact two-sided p value."""
     n = gained + lost
     tail = sum(math.comb(n, i) for i in range(min(gained, lost) + 1)) / 2**n
     return min(1.0, 2 * tail)

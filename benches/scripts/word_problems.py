@@ -1,19 +1,19 @@
-"""Splits SVAMP, MultiArith and ASDiv into training, validation and test problems that share no content.
+"""Splits SVAMP, MultiArith and ASDiv into training, validation and test problems without common content.
 
     python3 word_problems.py --svamp SVAMP.json --multiarith MultiArith.json --asdiv ASDiv.xml --out DIR
 
 SVAMP was written by varying problems of ASDiv, and all three sets repeat one story with other numbers. So
-problems are grouped first: two belong to one group when their word trigrams, with numbers masked, overlap by at
-least `SIMILAR` (Jaccard). A whole group goes into one part, chosen by a hash of its first problem. The result
-depends on the input files alone.
+problems are grouped first: two belong to one group if their word trigrams, with numbers masked, overlap by at
+least `SIMILAR` (Jaccard). A whole group goes into one split, chosen by a hash of its first problem. The result
+depends only on the input files.
 
-Writes to DIR, as rows `{id, question, answer, solution}` that every `--problems` flag reads:
-    sft.jsonl         worked solutions for supervised training
+Writes to DIR rows `{id, question, answer, solution}` that every `--problems` flag reads:
+    sft.jsonl         worked solutions for supervised fine-tuning
     train.jsonl       problems to search
     validation.jsonl  problems to choose settings by
-    test.jsonl        problems to look at once
-`solution` is written from the equation that the set publishes: one line an operation, the answer in a box.
-Problems whose answer is no number, or whose equation does not give it, are left out and counted.
+    test.jsonl        problems to evaluate once
+`solution` is written from the equation that the set publishes: one line per operation, the answer in a box.
+Problems whose answer is not a number, or whose equation does not give the answer, are left out and counted.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 SIMILAR = 0.5
-# Parts and their share of the groups, in percent.
+# Splits and their share of the groups, in percent.
 PARTS = [("test", 22), ("validation", 10), ("sft", 18), ("train", 50)]
 OPERATORS = {"+": 1, "-": 1, "*": 2, "/": 2}
 NUMBER_WORDS = (
@@ -36,7 +36,7 @@ NUMBER_WORDS = (
 
 
 class Unreadable(Exception):
-    """An answer or an equation that this script does not read."""
+    """An answer or an equation that this script cannot read."""
 
 
 def read_svamp(path):
@@ -69,7 +69,7 @@ def number(text):
 
 
 def show(value):
-    """The shortest decimal of a number; a fraction where there is none of at most four places."""
+    """The shortest decimal of a number; a fraction if no decimal of at most four places is exact."""
     if value.denominator == 1:
         return str(value.numerator)
     for places in range(1, 5):
@@ -79,7 +79,7 @@ def show(value):
 
 
 def parse(equation):
-    """A nested tuple (operator, left, right) of an equation; numbers are leaves."""
+    """An equation as a nested tuple (operator, left, right) with numbers as leaves."""
     tokens = re.findall(r"\d[\d.,]*|[-+*/()]", equation)
     if "".join(tokens) != re.sub(r"\s", "", equation) or not tokens:
         raise Unreadable(f"equation {equation!r}")
@@ -117,7 +117,7 @@ def parse(equation):
 
 
 def work(tree, lines):
-    """The value of an equation; appends one line an operation."""
+    """The value of an equation; appends one line per operation to `lines`."""
     if not isinstance(tree, tuple):
         return tree
     operator, left, right = tree
@@ -144,7 +144,7 @@ def masked_trigrams(question):
 
 
 def groups(questions):
-    """The group of each question: the smallest index that it is linked with by similar questions."""
+    """The group of each question: the smallest index among all questions connected by similarity."""
     parent = list(range(len(questions)))
 
     def root(i):
@@ -201,7 +201,7 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     for name, _ in PARTS:
         with open(os.path.join(options.out, f"{name}.jsonl"), "w", encoding="utf-8") as file:
-            # In the order of a hash, so that the first rows of a part are a fair sample of it.
+            # Ordered by a hash, so that the first rows of a split are a fair sample of it.
             for row in sorted(parts[name], key=lambda r: hashlib.sha256(r["id"].encode()).digest()):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         kinds = collections.Counter(row["id"].split("-")[0] for row in parts[name])

@@ -1,10 +1,10 @@
-//! A synthetic game for the tree alone: branching 5, depth 30, everything a hash.
+//! A synthetic game that measures the tree alone: branching 5, depth 30, every value a hash.
 //!
-//! `peers/src/game.rs` is its like for programs that are compared.
+//! `peers/src/game.rs` is the same game for the programs that are compared.
 
 use regrowth_mcts::tree::{Edge, Evaluator};
 
-/// Steps until it is over.
+/// Steps until the game is over.
 const DEPTH: u32 = 30;
 
 /// The game.

@@ -1,8 +1,8 @@
 //! The benchmarks behind the figures of `benches/README.md`: `cargo bench -p regrowth-benches`.
 //!
-//! `benches/` holds what criterion measures, `examples/` what is counted once; `peers/` compares
-//! with other implementations in one run, in a workspace of its own so that no peer becomes a
-//! dependency of the product. `results/` keeps the figures as they were printed.
+//! `benches/` holds the criterion benchmarks, `examples/` programs that run once and print a count;
+//! `peers/` compares with other implementations in one run. `peers/` is a workspace of its own, so that
+//! no peer becomes a dependency of this project. `results/` keeps the printed figures.
 
 mod game;
 mod process;

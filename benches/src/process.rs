@@ -1,27 +1,29 @@
-//! What the system knows of this process and this machine; 0 or "unknown" where it does not tell.
+//! CPU time and memory of this process, and a description of this machine; 0 or "unknown" if the system
+//! does not report a value.
 
 use std::fs::read_to_string;
 
-/// Clock ticks of `/proc/self/stat` in a second, on every Linux in use.
+/// Clock ticks per second in `/proc/self/stat`; 100 on every Linux in use.
 const TICKS: f64 = 100.0;
 
-/// Processor time of this process so far, all threads together.
+/// CPU seconds of this process so far, summed over threads.
 #[must_use]
 pub fn cpu_seconds() -> f64 {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in brackets may hold anything; utime and stime are the 14th and 15th field.
+    // The program name in brackets may contain spaces and brackets; utime and stime are the fields 14 and
+    // 15.
     let after = stat.rsplit(')').next().unwrap_or_default();
     let fields = after.split_whitespace().skip(11).take(2);
     fields.filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 
-/// Memory of this process that is resident.
+/// Resident memory of this process, in bytes.
 #[must_use]
 pub fn resident_bytes() -> u64 {
     status_bytes("VmRSS:")
 }
 
-/// The most memory of this process that was resident so far.
+/// Peak resident memory of this process, in bytes.
 #[must_use]
 pub fn peak_bytes() -> u64 {
     status_bytes("VmHWM:")
@@ -34,7 +36,7 @@ fn status_bytes(name: &str) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Processor and number of cores.
+/// Processor model and number of cores.
 #[must_use]
 pub fn machine() -> String {
     let info = read_to_string("/proc/cpuinfo").unwrap_or_default();

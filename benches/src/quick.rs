@@ -1,7 +1,7 @@
-//! A policy that answers at once: candidates and judgements are hashes of the request's own keys.
+//! A policy that answers immediately: candidates and judgements are hashes of the request's own keys.
 //!
-//! Answers at once, so a benchmark on it measures the cost of the search alone. Steps have eight
-//! tokens, a solution four steps.
+//! A benchmark with this policy measures the cost of the search alone. Steps have eight tokens, a
+//! solution four steps.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Policy for Quick {
 
     fn submit(&self, call: Call) {
         let result = Self::answer(&call.request);
-        // A closed channel means that nobody waits any more.
+        // The channel is closed if nobody waits for the answer any more.
         call.caller.answer(result);
     }
 }

@@ -1,6 +1,5 @@
-//! Files that are there whole or not at all: written under another name in the same folder, synced,
-//! renamed, and the folder synced. Every artefact of a run goes through here, so a file that exists
-//! is a file that was finished.
+//! Atomic writes: a file is written under a temporary name in the same folder, synced and renamed, then
+//! the folder is synced. Every artefact of a run is written here, so a file that exists is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,11 +13,11 @@ use crate::lines::io_error;
 /// Distinguishes the temporary names of one process. Relaxed: only uniqueness matters.
 static WRITES: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a file through `write`, so that `path` holds either what it held before or all of the new
-/// content, whenever the process or the machine stops.
+/// Writes a file through `write`. Whenever the process or the machine stops, `path` holds either its old
+/// content or all of the new content.
 ///
 /// The folder of `path` must exist. If `write` fails, the temporary file is removed and `path` is
-/// as before.
+/// unchanged.
 ///
 /// # Errors
 /// [`DataError::Io`] with `path`, from `write` or from the system.
@@ -31,17 +30,17 @@ pub fn atomic_write(
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder(&folder));
     result.map_err(|error| {
-        // Gone already if the rename succeeded; the first error is the one to tell.
+        // If the rename succeeded, the file is gone already; the first error is the one to report.
         let _ = fs::remove_file(&temporary);
         io_error(path, error)
     })
 }
 
-/// Removes what [`atomic_write`] left beside `path` in processes that were killed. Nobody may be
-/// writing `path` meanwhile.
+/// Removes temporary files of [`atomic_write`] that killed processes left beside `path`. No process may
+/// be writing `path` meanwhile.
 ///
 /// # Errors
-/// [`DataError::Io`] when the folder cannot be read or a file not be removed.
+/// [`DataError::Io`] if the folder cannot be read or a file cannot be removed.
 pub fn remove_unfinished(path: &Path) -> Result<(), DataError> {
     let (folder, _) = temporary_name(path).map_err(|e| io_error(path, e))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -57,7 +56,7 @@ pub fn remove_unfinished(path: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The folder of `path` and a name in it that nobody else writes.
+/// The folder of `path`, and a temporary name in it that no other write uses.
 fn temporary_name(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let name = path.file_name().ok_or_else(|| io::Error::other("is not the name of a file"))?;
     let folder = match path.parent() {
@@ -82,7 +81,7 @@ fn write_synced(
     buffered.get_ref().sync_all()
 }
 
-/// Makes the rename itself durable; only Unix lets a folder be opened for it.
+/// Makes the rename durable. Only Unix lets a program open a folder to sync it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -1,6 +1,6 @@
-//! What becomes of the columns that a format does not read: a problem may depend on some, those are
-//! refused; some are known to say nothing of it, those are passed over; every other one is a warning.
-//! docs/formats.md lists both tables below, and a test holds it to them.
+//! Treatment of columns that a format does not read. Columns that a problem may depend on are refused,
+//! columns known to be irrelevant are ignored, and every other column gives a warning. docs/formats.md
+//! lists both tables below; a test compares them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::fault::Fault;
 use crate::formats::Format;
 use crate::rows::Row;
 
-/// Columns that a question may depend on: pictures, texts to be read first, options. A row is refused
-/// where one holds something and its format does not read it. A number behind the name (`image_1`)
-/// makes no difference.
+/// Columns that a question may depend on: pictures, texts to be read first, options. A row is refused if
+/// such a column holds a value and the row's format does not read it. A number after the name (`image_1`)
+/// is ignored.
 pub(crate) const NEEDED: [&str; 24] = [
     "image",
     "images",
@@ -42,7 +42,7 @@ pub(crate) const NEEDED: [&str; 24] = [
     "distractor",
 ];
 
-/// Columns that say where a row comes from, what it is about, or how it may be solved.
+/// Columns that hold a row's origin, its subject, or a way to solve it.
 pub(crate) const IGNORED: [&str; 61] = [
     // Names.
     "id",
@@ -111,15 +111,15 @@ pub(crate) const IGNORED: [&str; 61] = [
     "cot",
 ];
 
-/// What a reader of rows does with the columns that it does not ask for.
+/// How a reader of rows treats the columns that it does not read.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// What reads the rows, as a message names it.
+    /// Name of the reader of the rows, for messages.
     pub reader: String,
-    /// Columns that must hold nothing.
+    /// Columns that must be empty.
     pub refused: &'static [&'static str],
-    /// Columns that are passed over besides [`IGNORED`]; a name that ends in `*` stands for all that
-    /// begin so.
+    /// Columns that are ignored besides [`IGNORED`]. A name that ends in `*` matches all names with that
+    /// beginning.
     pub ignored: &'static [&'static str],
 }
 
@@ -141,14 +141,15 @@ impl Columns {
     }
 }
 
-/// Whether a list has this name, its last part (`extra_info.index`), or it without a number (`image_1`).
+/// Whether the list contains this name, its last part (`extra_info.index`), or the name without its
+/// number (`image_1`).
 fn is_listed(list: &[&str], name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let bare = last.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
     list.iter().any(|listed| listed.eq_ignore_ascii_case(last) || listed.eq_ignore_ascii_case(bare))
 }
 
-/// Whether this is a row's number, which pandas writes into a CSV column without a name.
+/// Whether `value` is a row number, which pandas writes into a CSV column without a name.
 fn is_index(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.parse::<u64>().is_ok())
 }
@@ -156,7 +157,7 @@ fn is_index(value: &Value) -> bool {
 /// Line of the first row, and number of rows.
 type Places = (usize, usize);
 
-/// What the rows of a file noted and left unread.
+/// Notes about the rows of a file, and the columns that were left unread.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     columns: BTreeMap<String, Places>,
@@ -164,10 +165,10 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// Takes what a row, which was read, left.
+    /// Adds the notes and the unread columns of a row that was read.
     ///
     /// # Errors
-    /// The first column that must hold nothing.
+    /// The first column that must be empty and is not.
     pub fn add(&mut self, row: &Row, columns: &Columns) -> Result<(), Fault> {
         let unread = row.unread();
         if let Some((name, value)) = unread.iter().find(|(name, _)| columns.is_refused(name)) {
@@ -192,7 +193,7 @@ impl Unread {
         Ok(())
     }
 
-    /// Says it, each once for the file.
+    /// Warns of each note and each unread column, once per file.
     pub fn warn(&self, path: &Path, columns: &Columns, notices: &mut Notices) {
         let path = path.display();
         for (note, (line, rows)) in &self.notes {

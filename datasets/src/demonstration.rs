@@ -1,7 +1,8 @@
-//! Rows for supervised training: a prompt and its completion as text or as messages, whole conversations,
-//! or problems with a worked solution.
+//! Rows for supervised fine-tuning: a prompt and its completion as text or as messages, whole
+//! conversations, or problems with a worked solution.
 //!
-//! The layouts are those of TRL's `SFTTrainer`. What the text becomes is decided by whoever trains on it.
+//! The layouts are those of TRL's `SFTTrainer`. The trainer decides how the text is rendered and
+//! tokenised.
 
 use std::path::Path;
 
@@ -13,35 +14,37 @@ use crate::preference::{REFUSED, Turn, turn};
 use crate::rows::{self, Row};
 use crate::{DataError, Notices, Problem, ReadOptions, read_problem_file};
 
-/// Columns that say nothing of what is to be learned.
+/// Columns that are irrelevant to the training text.
 const IGNORED: [&str; 6] = ["id", "prompt_id", "source", "dataset", "url", "license"];
 
-/// A prompt and what is to follow it.
+/// A prompt and its completion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstration {
-    /// What stands before the completion; not trained on.
+    /// Text or messages before the completion; not trained on.
     pub prompt: Turn,
-    /// What is to be learned, of the prompt's kind. Of text a leading blank belongs to it.
+    /// The part that is trained on, text or messages like the prompt. A leading blank of a text belongs
+    /// to the completion.
     pub completion: Turn,
-    /// Weight of each of its tokens, above 0.
+    /// Weight of each token of the completion, above 0.
     pub weight: f32,
     /// Whether EOS follows a completion that is text; a chat template ends its turns itself.
     pub eos: bool,
 }
 
-/// What a file of demonstrations holds.
+/// Contents of a file of demonstrations.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Demonstrations {
-    /// Prompts and completions, with the number of their line.
+    /// Prompts and completions, each with its line number.
     Rows(Vec<(usize, Demonstration)>),
     /// Problems, each with a worked solution.
     Problems(Vec<Problem>),
 }
 
-/// Reads a file of demonstrations in any known layout, told by the first row: `prompt` and `completion`,
+/// Reads a file of demonstrations. The first row decides the layout: `prompt` and `completion`,
 /// `messages`, or a file of problems.
 ///
-/// `notices` says how many bad rows are passed over, and gets them and the columns that were not read.
+/// `notices` limits how many bad rows are skipped, and records those rows and the columns that were not
+/// read.
 ///
 /// # Errors
 /// [`DataError::Row`] for a row that lacks a column of its layout or a problem without a solution;
@@ -111,7 +114,8 @@ fn demonstration(row: &Row) -> Result<Demonstration, Fault> {
     Ok(Demonstration { prompt, completion, weight, eos })
 }
 
-/// Of a conversation the last turn is learned, which must be the assistant's.
+/// Splits a conversation into the turns before the last, and the last, which is trained on and must be
+/// the assistant's.
 fn last_turn(row: &Row) -> Result<(Turn, Turn), Fault> {
     let missing = || {
         let layouts =

@@ -12,10 +12,10 @@ pub enum DataError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A row does not have the form that its format asks for.
+    /// A row does not have the form that its format requires.
     #[error("{path}:{line}: field `{field}`: expected {expected}, got {got}")]
     Row {
         /// The file.
@@ -26,7 +26,7 @@ pub enum DataError {
         field: String,
         /// What was expected.
         expected: String,
-        /// What stands there, cut to a readable length.
+        /// The value found, cut to a readable length.
         got: String,
     },
     /// The last line of a file ends in the middle of a row.
@@ -67,14 +67,14 @@ pub enum DataError {
         /// Newest version that this build knows.
         known: u32,
     },
-    /// A binary file is damaged or of another kind.
+    /// A binary file is corrupt or has another type.
     #[error("{path}: cannot be read as {format}: {detail}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected format.
         format: &'static str,
-        /// What its reader says.
+        /// Message of the format's reader.
         detail: String,
     },
     /// No known format fits the file.
@@ -84,7 +84,7 @@ pub enum DataError {
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What the first row looks like.
+        /// Description of the first row.
         detail: String,
         /// The known names.
         known: String,
@@ -105,7 +105,7 @@ pub enum DataError {
         /// The cargo feature.
         feature: &'static str,
     },
-    /// A Git LFS pointer stands where the file itself should.
+    /// The file is a Git LFS pointer and not the content itself.
     #[error(
         "{path}: a Git LFS pointer, not the file itself; run `git lfs pull` in its repository, or \
          download the file"
@@ -114,14 +114,14 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
-    /// A file of another kind: an archive, a folder, a web page.
+    /// The path is not a data file but an archive, a folder or a web page.
     #[error("{path}: {what}; {remedy}")]
     OtherFile {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// What the path is: an archive, a folder, a web page, ...
         what: &'static str,
-        /// What makes it readable.
+        /// How to make it readable.
         remedy: &'static str,
     },
     /// No file of this name exists.
@@ -132,26 +132,26 @@ pub enum DataError {
         /// The built-in tasks.
         known: String,
     },
-    /// More rows are bad than may be passed over.
+    /// More rows are bad than may be skipped.
     #[error("{last} ({allowed} bad rows before it were skipped; --skip-bad allows no more)")]
     TooManyBad {
-        /// Bad rows that were passed over.
+        /// Bad rows that were skipped.
         allowed: usize,
-        /// What is wrong with the next one.
+        /// The error of the next bad row.
         last: Box<DataError>,
     },
-    /// The weight of a problem file makes no sense.
+    /// A list of problem sources, or a weight in it, is invalid.
     #[error("`{spec}`: {detail}")]
     Source {
-        /// What was asked for.
+        /// The given text.
         spec: String,
-        /// What is wrong and what is possible.
+        /// What is wrong, and which values are possible.
         detail: String,
     },
     /// A built-in task of that name does not exist.
     #[error("unknown built-in task `{name}`; known are: {known}")]
     UnknownTask {
-        /// What was asked for.
+        /// The given name.
         name: String,
         /// The known names.
         known: String,

@@ -1,6 +1,6 @@
-//! What is wrong with a row, before it is known in which file and line it stands. Parsers of rows
-//! return a [`Fault`]; readers add the place and make it a [`DataError`]. Everything quoted from a
-//! file is cut to a readable length here.
+//! A fault of a row whose file and line are not known yet. Parsers of rows return a [`Fault`]; readers
+//! add the place and make it a [`DataError`]. Every quotation from a file is cut to a readable length
+//! here.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::DataError;
 
-/// Most characters of a file's text that a message quotes.
+/// Longest quotation from a file in a message, in characters.
 const MAX_QUOTE: usize = 60;
 
-/// A field that does not hold what its format asks for.
+/// A field whose value is not what its format requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub field: String,
@@ -24,12 +24,12 @@ impl Fault {
         Self { field: field.to_owned(), expected: expected.into(), got: got.into() }
     }
 
-    /// A fault of `field`, which holds `value` (`None`: the row has no such field).
+    /// A fault of `field` with the value `value`; `None` if the row has no such field.
     pub fn of(field: &str, expected: impl Into<String>, value: Option<&Value>) -> Self {
         Self::new(field, expected, describe(value))
     }
 
-    /// The same fault with its place: `line` from 1.
+    /// The same fault with its file and its line, from 1.
     pub fn at(self, path: &Path, line: usize) -> DataError {
         DataError::Row {
             path: path.to_owned(),
@@ -41,7 +41,7 @@ impl Fault {
     }
 }
 
-/// `text` in backquotes, cut.
+/// `text` in backquotes, cut to a readable length.
 pub(crate) fn quote(text: &str) -> String {
     format!("`{}`", cut(text))
 }
@@ -59,7 +59,7 @@ pub(crate) fn cut(text: &str) -> String {
     short
 }
 
-/// What a value is, in words, for the "got" of a message.
+/// Describes a value in words, for the "got" of a message.
 fn describe(value: Option<&Value>) -> String {
     match value {
         None => "nothing".into(),

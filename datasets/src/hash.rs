@@ -1,14 +1,13 @@
 //! Stable hashes and keyed random streams: the same on every machine, build and thread count.
 //!
-//! There is no global generator in this project. Whoever needs randomness derives a ChaCha8 stream
-//! from the run seed and the names of the thing it is for.
+//! There is no global random number generator in this project. Code that needs randomness derives a
+//! ChaCha8 stream from the run seed and the parts of a key (ids, names, counters).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-/// 32 bytes that depend on `seed` and on every part, and on where one part ends and the next
-/// begins.
+/// 32 bytes that depend on `seed`, on every part, and on the borders between parts.
 fn digest(seed: u64, parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_le_bytes());
@@ -19,23 +18,23 @@ fn digest(seed: u64, parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// A random stream for the thing that `parts` name, in the run with this `seed`.
+/// The random stream of the key `parts` in the run with this `seed`.
 #[must_use]
 pub fn keyed_rng(seed: u64, parts: &[&[u8]]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(digest(seed, parts))
 }
 
-/// A 64-bit key for the thing that `parts` name; [`keyed_rng`] of it starts a stream.
+/// The 64-bit key of `parts`; [`keyed_rng`] with this key as seed starts a stream.
 #[must_use]
 pub fn stream_key(seed: u64, parts: &[&[u8]]) -> u64 {
     let bytes = digest(seed, parts);
     u64::from_le_bytes(bytes[..8].try_into().expect("a digest has 32 bytes"))
 }
 
-/// Hash of what a question says, whatever its spacing and letter case: 16 hexadecimal digits.
+/// Hash of a question's text that ignores spacing and letter case: 16 hexadecimal digits.
 ///
-/// Two problems with equal hashes are the same problem, in whatever format they were published;
-/// splits and overlap checks go by it.
+/// Problems with equal hashes are the same problem, in whatever format they were published; splits and
+/// overlap checks use this hash.
 #[must_use]
 pub fn content_hash(text: &str) -> String {
     let mut hasher = Sha256::new();
@@ -58,7 +57,7 @@ mod tests {
 
     #[test]
     fn stream_keys_never_change_between_builds() {
-        // Stored runs depend on them: a change here breaks every resume. Computed with Python.
+        // Stored runs depend on these values: a change breaks every resume. Computed with Python.
         assert_eq!(stream_key(7, &[b"gsm8k/1", b"0.2.1"]), 0x295cd9bc6378a125);
         assert_eq!(content_hash("Ann has  3 apples."), "74a6290b4d8349b5");
     }

@@ -1,5 +1,5 @@
-//! JSON lines of any serde type: one object per line, errors with line and field. A truncated last
-//! line and a malformed line are different errors, because their remedies differ.
+//! JSON lines of any serde type: one object per line, errors with line and field. A truncated last line
+//! and a malformed line are different errors, because they are fixed in different ways.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use crate::{DataError, atomic_write};
 
 /// Streams the rows of a JSON lines file; blank lines are skipped.
 ///
-/// After an error the iterator goes on with the next line; after [`DataError::Torn`] there is none.
+/// After an error the iterator continues with the next line; [`DataError::Torn`] is always the last item.
 pub struct JsonlReader<T> {
     lines: Lines,
     row: PhantomData<fn() -> T>,
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned> JsonlReader<T> {
         Ok(Self { lines: Lines::open(path)?, row: PhantomData })
     }
 
-    /// Line of the last row that was read, from 1, blank lines counted; 0 before the first.
+    /// Number of the last line that was read, from 1, including blank lines; 0 before the first.
     #[must_use]
     pub fn line(&self) -> usize {
         self.lines.number()
@@ -54,13 +54,13 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError>
     JsonlReader::open(path)?.collect()
 }
 
-/// Writes rows as JSON lines into any writer; buffering is the writer's business.
+/// Writes rows as JSON lines into any writer, without buffering of its own.
 pub struct JsonlWriter<W: Write> {
     inner: W,
 }
 
 impl<W: Write> JsonlWriter<W> {
-    /// Rows go to `inner`.
+    /// A writer of rows to `inner`.
     pub fn new(inner: W) -> Self {
         Self { inner }
     }
@@ -68,16 +68,16 @@ impl<W: Write> JsonlWriter<W> {
     /// Writes one row and its line feed.
     ///
     /// # Errors
-    /// What the writer answers, or that the row cannot be written as JSON.
+    /// The writer's error, or that the row cannot be written as JSON.
     pub fn write<T: Serialize>(&mut self, row: &T) -> io::Result<()> {
         serde_json::to_writer(&mut self.inner, row)?;
         self.inner.write_all(b"\n")
     }
 
-    /// The writer, flushed.
+    /// Flushes the writer and returns it.
     ///
     /// # Errors
-    /// What the writer answers.
+    /// The writer's error.
     pub fn finish(mut self) -> io::Result<W> {
         self.inner.flush()?;
         Ok(self.inner)
@@ -98,7 +98,7 @@ pub fn write_jsonl<T: Serialize>(
     })
 }
 
-/// One line as a `T`.
+/// Parses one line as a `T`.
 pub(crate) fn parse_line<T: DeserializeOwned>(path: &Path, line: &Line) -> Result<T, DataError> {
     let mut json = serde_json::Deserializer::from_str(&line.text);
     let error = match serde_path_to_error::deserialize(&mut json) {
@@ -114,7 +114,7 @@ pub(crate) fn parse_line<T: DeserializeOwned>(path: &Path, line: &Line) -> Resul
     Err(error.at(path, line.number))
 }
 
-/// The message of serde ("invalid type: X, expected Y at line 1 column 2") as a fault of `field`
+/// Converts a message of serde ("invalid type: X, expected Y at line 1 column 2") into a fault of `field`
 /// in the row `text`.
 pub(crate) fn json_fault(field: &str, error: &serde_json::Error, text: &str) -> Fault {
     let message = error.to_string();
@@ -133,7 +133,7 @@ pub(crate) fn json_fault(field: &str, error: &serde_json::Error, text: &str) -> 
     Fault::new(field, expected, cut(got))
 }
 
-/// What stands in place of a syntax error in the line `text`.
+/// What was expected at a syntax error in the line `text`.
 pub(crate) fn expected_json(error: &serde_json::Error, text: &str) -> String {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
@@ -194,9 +194,9 @@ mod tests {
     fn a_cut_last_line_is_named_as_such() {
         let message = read(b"{\"x\":1,\"tags\":[]}\n{\"x\":1,\"ta").unwrap_err();
         assert!(message.starts_with("F:2: the last line was cut off"), "{message}");
-        // Whole, only its line feed is missing: good.
+        // The row is complete and only its line feed is missing: accepted.
         assert_eq!(read(b"{\"x\":1,\"tags\":[]}").unwrap().len(), 1);
-        // Cut in the middle of the file: wrong, not torn.
+        // A line cut off in the middle of the file is malformed, not truncated.
         assert!(
             read(b"{\"x\":1,\"ta\n{\"x\":1,\"tags\":[]}\n").unwrap_err().contains("F:1: field")
         );

@@ -1,6 +1,6 @@
-//! Lines of a text file with their numbers, bounded in length, checked to be UTF-8. A byte order
-//! mark, carriage returns and blank lines are dropped. A line without an end is marked, because an
-//! interrupted write leaves one.
+//! Numbered lines of a text file, bounded in length and checked to be UTF-8. A byte order mark, carriage
+//! returns and blank lines are dropped. A line without a line feed is marked, because an interrupted
+//! write leaves one.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::fault::Fault;
 
-/// Longest line in bytes. The longest rows we know, whole search trees, stay under 4 MiB; the bound
-/// only keeps a wrong file from filling the memory.
+/// Longest line in bytes. The longest known rows, whole search trees, stay under 4 MiB; the bound only
+/// keeps a wrong file from filling the memory.
 pub(crate) const MAX_LINE: usize = 64 << 20;
 
-/// Largest file in bytes of the formats that are read as one document (JSON array, CSV, XML).
+/// Largest file, in bytes, of formats that are read as one document (JSON array, CSV, XML).
 const MAX_DOCUMENT: u64 = 1 << 30;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// One line without its end.
+/// One line without its line feed.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub text: String,
@@ -28,7 +28,7 @@ pub(crate) struct Line {
     pub ended: bool,
 }
 
-/// Iterator over the lines of a file that hold more than blanks.
+/// Iterator over the lines of a file that are not blank.
 pub(crate) struct Lines {
     path: PathBuf,
     source: BufReader<File>,
@@ -68,7 +68,7 @@ impl Lines {
         }
         let mut text = utf8(bytes, &self.path, self.number)?;
         text.truncate(text.trim_end_matches(['\n', '\r']).len());
-        // Files that were put together have one in the middle.
+        // Concatenated files have a byte order mark in the middle.
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len());
         }
@@ -89,7 +89,7 @@ impl Iterator for Lines {
     }
 }
 
-/// The whole text of a file of bounded size, without its byte order mark.
+/// The text of a whole file of bounded size, without its byte order mark.
 pub(crate) fn read_document(path: &Path) -> Result<String, DataError> {
     let mut bytes = Vec::new();
     open(path)?
@@ -107,14 +107,14 @@ pub(crate) fn read_document(path: &Path) -> Result<String, DataError> {
     Ok(text)
 }
 
-/// The first `length` bytes of a file, or all where it is shorter.
+/// The first `length` bytes of a file, or all of a shorter file.
 pub(crate) fn read_start(path: &Path, length: u64) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     open(path)?.take(length).read_to_end(&mut bytes).map_err(|source| io_error(path, source))?;
     Ok(bytes)
 }
 
-/// What a file is that no reader takes, and what makes it readable.
+/// A type of file that no reader accepts, and how to make it readable.
 type Kind = (&'static str, &'static str);
 
 const FOLDER: Kind = (
@@ -127,7 +127,7 @@ const WEB_PAGE: Kind = ("a web page, not the file itself", "download the raw fil
 const ARROW: Kind =
     ("an Arrow file", "export it as Parquet or JSON lines, with `Dataset.to_json(FILE)`");
 
-/// How files of other kinds begin.
+/// First bytes of such files.
 const OTHER_KINDS: [(&[u8], Kind); 10] = [
     (b"\x1f\x8b", ("a gzip archive", "unpack it with `gunzip`")),
     (b"\x28\xb5\x2f\xfd", ("a Zstandard archive", "unpack it with `zstd -d`")),
@@ -141,11 +141,11 @@ const OTHER_KINDS: [(&[u8], Kind); 10] = [
     (b"\x80\x04\x95", ("a Python pickle", "export its rows as JSON lines")),
 ];
 
-/// How a Git LFS pointer begins.
+/// First bytes of a Git LFS pointer.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Opens a file for reading; a Git LFS pointer in its place, or a file of a kind that no reader takes, is
-/// named as one.
+/// Opens a file for reading. A Git LFS pointer, or a file of a type that no reader accepts, is reported
+/// as such.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
     let failed = |source| io_error(path, source);
     let other = |(what, remedy)| DataError::OtherFile { path: path.to_owned(), what, remedy };
@@ -175,7 +175,7 @@ pub(crate) fn io_error(path: &Path, source: std::io::Error) -> DataError {
     DataError::Io { path: path.to_owned(), source }
 }
 
-/// `bytes`, which begin at line `first` of the file, as text.
+/// Decodes `bytes`, which begin at line `first` of the file.
 fn utf8(bytes: Vec<u8>, path: &Path, first: usize) -> Result<String, DataError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();

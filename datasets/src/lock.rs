@@ -1,7 +1,7 @@
-//! A folder that one process alone writes.
+//! A lock on a folder, so that only one process writes it.
 //!
-//! The lock is the system's, on a file in the folder, so it vanishes with the process that held it,
-//! however that ended; the file stays and means nothing.
+//! The lock is the operating system's lock on a file in the folder. It disappears when its process ends,
+//! in whatever way; the file itself stays and has no meaning.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -14,27 +14,27 @@ use crate::lines::io_error;
 /// The file that is locked.
 const LOCK_FILE: &str = ".lock";
 
-/// How often a lock is tried, and how long apart.
+/// Number of attempts to take a lock, and the pause between them.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Holds a folder until it is dropped.
+/// Locks a folder until dropped.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Makes the folder and its parents if needed and holds it; `None` when another process, or
-    /// another lock of this one, does.
+    /// Creates the folder and its parents if needed and locks the folder. `None` if another process, or
+    /// another lock of this process, holds it.
     ///
     /// # Errors
-    /// [`DataError::Io`] when the folder cannot be made or written.
+    /// [`DataError::Io`] if the folder cannot be created or written.
     pub fn hold(folder: &Path) -> Result<Option<Self>, DataError> {
         std::fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
         let path = folder.join(LOCK_FILE);
         let file = File::create(&path).map_err(|e| io_error(&path, e))?;
-        // Whoever asks whether a folder is held holds it for a moment.
+        // `is_held` takes the lock for a moment, so a failed attempt is repeated.
         for _ in 0..ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Self { _file: file })),
@@ -45,10 +45,10 @@ impl FolderLock {
         Ok(None)
     }
 
-    /// Whether a process holds the folder just now. Nothing is made or changed.
+    /// Whether a process holds the lock at present. Creates and changes nothing.
     ///
     /// # Errors
-    /// [`DataError::Io`] when the system does not tell.
+    /// [`DataError::Io`] if the system does not report it.
     pub fn is_held(folder: &Path) -> Result<bool, DataError> {
         let path = folder.join(LOCK_FILE);
         let file = match File::open(&path) {

@@ -1,24 +1,24 @@
-//! What reading a file found beside its rows: warnings, bad rows that were passed over, questions that
-//! occur twice with different references. Readers collect it here; whoever runs them prints it.
+//! Findings while a file is read: warnings, bad rows that were skipped, questions that occur twice with
+//! different references. Readers collect them here; their caller prints them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::{AnswerKind, DataError, Problem, problem_key};
 
-/// Conflicts that are named one by one; the rest are counted.
+/// Number of conflicts that are reported one by one; the rest are counted.
 const NAMED_CONFLICTS: usize = 5;
 
-/// What a user should know of files that were read, in the order in which it was found.
+/// Messages to the user about files that were read, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Notices {
-    /// Whole sentences that begin with the file, and its line where there is one.
+    /// Sentences that begin with the file, and with the line if there is one.
     warnings: Vec<String>,
-    /// The bad rows that were passed over.
+    /// The bad rows that were skipped.
     skipped: Vec<DataError>,
-    /// Bad rows that may be passed over in all.
+    /// Number of bad rows that may be skipped, over all files.
     allowed: usize,
-    /// Where each question stands first, by its content.
+    /// First occurrence of each question, by its content.
     seen: BTreeMap<String, SeenQuestion>,
     conflicts: usize,
 }
@@ -31,19 +31,19 @@ struct SeenQuestion {
 }
 
 impl Notices {
-    /// Nothing yet; at most `skip_bad` bad rows of all files that are read with it are passed over.
+    /// No notices yet; allows `skip_bad` bad rows in all files that are read with it together.
     #[must_use]
     pub fn skipping(skip_bad: usize) -> Self {
         Self { allowed: skip_bad, ..Self::default() }
     }
 
-    /// The bad rows that were passed over, each with file, line and reason.
+    /// The bad rows that were skipped, each with file, line and reason.
     #[must_use]
     pub fn skipped(&self) -> &[DataError] {
         &self.skipped
     }
 
-    /// Everything that a user should see, a line each.
+    /// All messages, one line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let skipped = self.skipped.iter().map(|error| format!("skipped a bad row: {error}"));
@@ -57,11 +57,11 @@ impl Notices {
         self.warnings.push(warning);
     }
 
-    /// Passes over a bad row, if that is still allowed.
+    /// Skips a bad row, if that is still allowed.
     ///
     /// # Errors
-    /// `error` itself where it is not about one row or no row may be bad;
-    /// [`DataError::TooManyBad`] for one row more than allowed.
+    /// `error` itself if it is not about a single row or if no bad rows are allowed;
+    /// [`DataError::TooManyBad`] for the first row beyond the limit.
     pub fn skip(&mut self, error: DataError) -> Result<(), DataError> {
         let of_a_row = matches!(
             error,
@@ -77,7 +77,7 @@ impl Notices {
         Ok(())
     }
 
-    /// Warns if a problem was read before with another reference.
+    /// Warns if the same question was read before with another reference.
     pub(crate) fn compare(&mut self, problem: &Problem, file: &Path, line: usize) {
         let reference = reference(problem);
         if reference.is_empty() {
@@ -103,8 +103,8 @@ impl Notices {
     }
 }
 
-/// The reference by content: of multiple choice the text of the option, as labels and order are the
-/// format's.
+/// The reference by content. For multiple choice, it is the text of the option, because labels and order
+/// depend on the format.
 fn reference(problem: &Problem) -> String {
     let right = problem.choices.iter().find(|choice| choice.label == problem.answer);
     match (&problem.kind, right) {

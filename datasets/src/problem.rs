@@ -1,7 +1,7 @@
-//! A problem: question, options, reference answer and, where known, a reference solution.
+//! A problem: question, options, reference answer and, if known, a reference solution.
 //!
-//! Prompts are made by the policy and answers checked by the verifiers; [`AnswerKind`] only says
-//! which kind of answer the reference is.
+//! The policy makes prompts and the verifiers check answers; [`AnswerKind`] only states the kind of the
+//! reference.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,9 @@ pub struct Problem {
     pub choices: Vec<Choice>,
     /// Reference answer: a number or expression as text, or the label of the right option.
     pub answer: String,
-    /// What kind of answer the reference is.
+    /// Kind of the reference answer.
     pub kind: AnswerKind,
-    /// Worked reference solution, one step per line, where the set has one.
+    /// Worked reference solution, one step per line, if the set has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solution: Option<String>,
     /// Difficulty as the set publishes it (MATH: 1 to 5; built-in tasks: number of operations or
@@ -31,7 +31,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether an answer can be checked: it has a reference answer, or its kind says what to reach.
+    /// Whether an answer can be checked: there is a reference answer, or the kind states the target.
     #[must_use]
     pub fn has_reference(&self) -> bool {
         !self.answer.is_empty() || matches!(self.kind, AnswerKind::Countdown { .. })
@@ -47,7 +47,7 @@ pub struct Choice {
     pub text: String,
 }
 
-/// What kind of answer a reference is; decides which verifier checks it.
+/// Kind of a reference answer; decides which verifier checks the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum AnswerKind {

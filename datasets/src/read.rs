@@ -1,6 +1,6 @@
-//! Reading a file of problems: open the container, tell the format, parse each row, name it, refuse
-//! ids that stand for two things. Containers are `rows`, formats are `formats`; what is found beside
-//! the problems goes to [`Notices`].
+//! Reads a file of problems: opens the container, detects the format, parses each row, gives it an id,
+//! and refuses an id that two different rows share. Containers are in `rows`, formats in `formats`; other
+//! findings go to [`Notices`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,23 +13,23 @@ use crate::formats::{Format, is_doubtful};
 use crate::rows::{self, Row};
 use crate::{DataError, Notices, Problem, problem_key};
 
-/// How a file of problems is read.
+/// Options for reading a file of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {
-    /// Its format; `None`: told from the columns of the first row.
+    /// The format; `None` to detect it from the columns of the first row.
     pub format: Option<Format>,
-    /// Whether a row without a reference answer is refused.
+    /// Whether rows without a reference answer are refused.
     pub needs_answer: bool,
 }
 
-/// All problems of a file, in their order.
+/// Reads all problems of a file, in file order.
 ///
-/// Ids are those of the file, or `<format>/<n>` with the place of the row, from 1. Some published
-/// files repeat a row under one id; the second one is named `<id>#2`. Two different rows under one
-/// id are an error.
+/// Ids are those of the file, or `<format>/<n>` with the number of the row, from 1. Some published files
+/// repeat a row under one id; the second one gets the id `<id>#2`. Two different rows with one id are an
+/// error.
 ///
-/// `notices` says how many bad rows are passed over, and gets them, what was read in one of two ways,
-/// the columns that were not read, and questions with two references.
+/// `notices` limits how many bad rows are skipped. It records those rows, ambiguous values, columns that
+/// were not read, and questions with two references.
 ///
 /// # Errors
 /// [`DataError::Io`] for a wrong path, [`DataError::Empty`], [`DataError::UnknownFormat`],
@@ -60,7 +60,7 @@ pub fn read_problem_file(
     Ok(problems)
 }
 
-/// All problems of a file that has nothing wrong and a reference answer in each row; see
+/// Reads all problems of a file. Every row must be valid and have a reference answer; see
 /// [`read_problem_file`].
 ///
 /// # Errors
@@ -70,19 +70,19 @@ pub fn read_problems(path: &Path, format: Option<Format>) -> Result<Vec<Problem>
     read_problem_file(path, options, &mut Notices::default())
 }
 
-/// One record of a file as it stands there.
+/// One record of a file, unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawRow {
-    /// Line that it begins at, from 1; for Parquet the number of the record.
+    /// First line of the record, from 1; for Parquet, the number of the record.
     pub line: usize,
-    /// Its columns.
+    /// The columns.
     pub fields: serde_json::Map<String, Value>,
 }
 
-/// All records of a file in any container that problems are read from, in their order and as they are.
+/// Reads all records of a file in any container, in file order and unchanged.
 ///
 /// # Errors
-/// As [`read_problem_file`], formats apart.
+/// As [`read_problem_file`], except for errors of formats.
 pub fn read_raw_rows(path: &Path) -> Result<Vec<RawRow>, DataError> {
     let raw = |row: Row| RawRow { line: row.line, fields: row.into_fields() };
     let rows: Vec<RawRow> =
@@ -93,17 +93,17 @@ pub fn read_raw_rows(path: &Path) -> Result<Vec<RawRow>, DataError> {
     Ok(rows)
 }
 
-/// What is known of a file while its rows are read.
+/// State while the rows of a file are read.
 struct Reader<'a> {
     path: &'a Path,
     options: ReadOptions,
-    /// Its format, as soon as a row tells it.
+    /// The format, once a row has shown it.
     format: Option<Format>,
-    /// Explicit ids: where each was first used, for which content, and how often.
+    /// Ids in the file: line of first use, content, and number of uses.
     ids: BTreeMap<String, SeenId>,
     unread: Unread,
     doubtful: Doubtful,
-    /// Rows that were read, good or bad.
+    /// Number of rows read, good or bad.
     count: usize,
 }
 
@@ -113,7 +113,7 @@ struct SeenId {
     times: usize,
 }
 
-/// References that no answer will be equal to: how many, and the first with its line.
+/// References that no answer can equal: their number, and the first with its line.
 #[derive(Default)]
 struct Doubtful {
     count: usize,
@@ -128,7 +128,7 @@ impl Doubtful {
         }
     }
 
-    /// Says it, once for the file.
+    /// Warns once per file.
     fn warn(&self, path: &Path, notices: &mut Notices) {
         let Some((line, text)) = &self.first else { return };
         let (path, count) = (path.display(), self.count);
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         self.named(problem, format, row.line)
     }
 
-    /// Gives the problem an id, or makes sure that its own is unique.
+    /// Gives the problem an id, or checks that its own id is unique.
     fn named(
         &mut self,
         mut problem: Problem,
@@ -209,7 +209,7 @@ fn unknown(path: &Path, row: &Row) -> DataError {
     DataError::UnknownFormat { path: path.to_owned(), detail, known: Format::names() }
 }
 
-/// How the rows come out of a document that holds them further inside; `None` where it does not seem to.
+/// Command that extracts the rows from a document that nests them; `None` if no known nesting is found.
 fn elsewhere(row: &Row) -> Option<String> {
     let objects = |value: &Value| match value {
         Value::Array(items) => items.first().is_some_and(Value::is_object),
@@ -218,7 +218,8 @@ fn elsewhere(row: &Row) -> Option<String> {
     let lists: Vec<&str> =
         row.fields().filter(|(_, value)| objects(value)).map(|(name, _)| name).collect();
     let write = |rows: &str| format!("write the rows one per line, as `jq -c '{rows}' FILE` does");
-    // A lifted column of positions: one object a column, as pandas writes by default.
+    // Lifted columns `question.0`, `question.1`, ...: the file has one object per column, which is the
+    // default of pandas.
     if row
         .names()
         .any(|name| name.strip_prefix("question.").is_some_and(|at| at.parse::<usize>().is_ok()))
@@ -229,7 +230,7 @@ fn elsewhere(row: &Row) -> Option<String> {
     }
     match lists[..] {
         _ if row.fields().all(|(_, value)| value.is_object()) => Some(write(".[]")),
-        // Pages of the viewer of the Hugging Face hub.
+        // A page of the viewer of the Hugging Face hub.
         ["rows"] | ["features", "rows"] => {
             let inside = row.get("rows").and_then(|rows| rows.get(0)?.get("row"));
             Some(write(if inside.is_some() { ".rows[].row" } else { ".rows[]" }))

@@ -1,10 +1,10 @@
-//! Problems by the names that a user gives: files and built-in tasks, several of them, each with a
-//! weight: `train.jsonl`, `builtin:arithmetic`, `gsm8k.jsonl:3`.
+//! Problem sources that a user gives on the command line: files and built-in tasks, one or several, each
+//! with an optional weight: `train.jsonl`, `builtin:arithmetic`, `gsm8k.jsonl:3`.
 //!
-//! Without weights all problems of all sources come one source after the other. With a weight on any,
-//! the sources are mixed: their shares are as their weights (1 where none is given), as many problems
-//! are taken as no source needs to give one twice, and the first problems have the same shares as all.
-//! Which problems of a source are taken is drawn by seed.
+//! Without weights, the result is all problems of all sources, one source after the other. If any source
+//! has a weight, the sources are mixed in proportion to their weights (default 1). The mixture has as
+//! many problems as possible without repeating any, and every beginning of it has the same shares as the
+//! whole. The seed decides which problems of a source are used.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::{
     DataError, Notices, Problem, ReadOptions, Split, keyed_rng, read_problem_file, split_of,
 };
 
-/// What stands before the name of a built-in task.
+/// Prefix of built-in tasks.
 const BUILTIN: &str = "builtin:";
 
-/// Parts two sources in the text form of [`ProblemSources`].
+/// Separates sources in the text form of [`ProblemSources`].
 const SEPARATOR: char = ',';
 
 /// One source of problems.
@@ -29,13 +29,13 @@ const SEPARATOR: char = ',';
 pub struct ProblemSource {
     /// A path, or the name of a built-in task.
     name: String,
-    /// Its task; `None` for a file.
+    /// The built-in task; `None` for a file.
     task: Option<TaskSpec>,
     weight: Option<f64>,
 }
 
 impl ProblemSource {
-    /// Whether it is a built-in task.
+    /// Whether the source is a built-in task.
     #[must_use]
     pub fn is_builtin(&self) -> bool {
         self.task.is_some()
@@ -45,9 +45,9 @@ impl ProblemSource {
 impl FromStr for ProblemSource {
     type Err = DataError;
 
-    /// The number behind the last colon is a weight; a file that has such a name is that file. Behind
+    /// The number after the last colon is a weight, unless a file has that whole name. After
     /// `builtin:NAME` the first number is a level: `builtin:arithmetic:5` has no weight,
-    /// `builtin:arithmetic:5:2` and `builtin:arithmetic:0.5` have.
+    /// `builtin:arithmetic:5:2` and `builtin:arithmetic:0.5` have one.
     fn from_str(spec: &str) -> Result<Self, DataError> {
         let (name, weight) = match spec.rsplit_once(':') {
             Some((name, weight)) if is_weight(spec, name, weight) => (name, Some(weight)),
@@ -59,7 +59,7 @@ impl FromStr for ProblemSource {
     }
 }
 
-/// Whether what follows the last colon of `spec` is a weight.
+/// Whether the text after the last colon of `spec` is a weight.
 fn is_weight(spec: &str, name: &str, weight: &str) -> bool {
     let number = weight.starts_with(|c: char| c.is_ascii_digit()) && weight.parse::<f64>().is_ok();
     if !number || name.is_empty() {
@@ -79,31 +79,31 @@ fn weight_of(spec: &str, text: &str) -> Result<f64, DataError> {
     })
 }
 
-/// ProblemSources of problems, in the order in which they were given.
+/// Problem sources, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProblemSources(Vec<ProblemSource>);
 
-/// Which problems of the sources are wanted.
+/// Selects problems of the sources.
 #[derive(Debug, Clone, Copy)]
 pub struct ProblemSelection {
-    /// Part of the files, by content; `None`: the whole files.
+    /// Split of the files, by content; `None` for all problems.
     pub split: Option<Split>,
-    /// Part of the built-in tasks.
+    /// Split of the built-in tasks.
     pub task_split: Split,
-    /// Problems of a built-in task at most; it has no end of its own.
+    /// Maximum number of problems of each built-in task, which has no end of its own.
     pub task_limit: usize,
-    /// Problems at most.
+    /// Maximum number of problems in total.
     pub limit: usize,
-    /// Seed of the built-in tasks, and of which problems are mixed.
+    /// Seed of the built-in tasks and of the mixture.
     pub seed: u64,
 }
 
 impl ProblemSources {
-    /// The sources that these texts name; each may name several, parted by commas, unless it is the
-    /// name of a file.
+    /// Parses sources. Each text may contain several, separated by commas, unless it is the name of an
+    /// existing file.
     ///
     /// # Errors
-    /// [`DataError::Source`] for a weight that is none or an empty list; [`DataError::UnknownTask`].
+    /// [`DataError::Source`] for an invalid weight or an empty list; [`DataError::UnknownTask`].
     pub fn parse<T: AsRef<str>>(specs: &[T]) -> Result<Self, DataError> {
         let mut sources = Vec::new();
         for spec in specs {
@@ -123,10 +123,10 @@ impl ProblemSources {
         Ok(Self(sources))
     }
 
-    /// The text of several flags as one, which [`Self::parse`] takes apart again.
+    /// Joins the values of several flags into one text, which [`Self::parse`] splits again.
     ///
     /// # Errors
-    /// [`DataError::Source`] for a path with a comma among several.
+    /// [`DataError::Source`] if there are several values and one is a path with a comma.
     pub fn joined(specs: &[String]) -> Result<Option<String>, DataError> {
         if let [_, _, ..] = specs
             && let Some(spec) =
@@ -151,14 +151,15 @@ impl ProblemSources {
         self.0.iter().all(ProblemSource::is_builtin)
     }
 
-    /// Whether a weight is given, so that the problems are a mixture whose order the seed decides.
+    /// Whether any source has a weight, so that the problems are a mixture whose order depends on the
+    /// seed.
     #[must_use]
     pub fn are_mixed(&self) -> bool {
         self.0.iter().any(|source| source.weight.is_some())
     }
 
-    /// The problems of all sources, mixed as the module says. An id that two sources use gets the
-    /// number of its source behind it: `gsm8k/1@2`.
+    /// Reads the problems of all sources, mixed as described in the module. If two sources use the same
+    /// id, the number of the later source is appended: `gsm8k/1@2`.
     ///
     /// # Errors
     /// As [`read_problem_file`]; [`DataError::NoSource`] for a file that does not exist.
@@ -226,7 +227,7 @@ impl ProblemSource {
     }
 }
 
-/// As many problems as the shares allow, each source in an order drawn by `seed`.
+/// Mixes as many problems as the shares allow, each source in an order drawn by `seed`.
 fn mixed(mut parts: Vec<Vec<Problem>>, weights: &[f64], seed: u64) -> Vec<Problem> {
     let total: f64 = weights.iter().sum();
     let room = |(part, weight): (&Vec<Problem>, &f64)| part.len() as f64 * total / weight;
@@ -237,9 +238,9 @@ fn mixed(mut parts: Vec<Vec<Problem>>, weights: &[f64], seed: u64) -> Vec<Proble
     let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
     let mut taken = vec![0.0; weights.len()];
     let mut mixture = Vec::new();
-    // Rounding may leave a source one short of its share; then the mixture ends.
+    // Rounding may leave a source one problem short of its share; then the mixture ends.
     for n in 1..=count.floor() as usize {
-        // The source that is furthest behind its share; the first of those that are equally far.
+        // The source furthest below its share; the first one in a tie.
         let behind = |i: usize| n as f64 * weights[i] / total - taken[i];
         let next = (0..weights.len()).reduce(|a, b| if behind(b) > behind(a) { b } else { a });
         let Some(next) = next else { break };
@@ -346,12 +347,12 @@ mod tests {
             let share = n as f64 / 4.0 - count(&problems[..n], "b") as f64;
             assert!(share.abs() < 1.0, "{n}");
         }
-        // The smaller file bounds an even mixture.
+        // The smaller file limits an even mixture.
         let even = read(&[format!("{a}:1"), b.clone()], &everything());
         assert_eq!((count(&even, "a"), count(&even, "b")), (10, 10));
         let limited = ProblemSelection { limit: 8, ..everything() };
         assert_eq!(read(&specs, &limited), problems[..8]);
-        // The same seed takes the same problems, another takes others.
+        // The same seed takes the same problems, another seed takes others.
         assert_eq!(read(&[format!("{a}:1"), b.clone()], &everything()), even);
         let other = ProblemSelection { seed: 2, ..everything() };
         assert_ne!(read(&[format!("{a}:1"), b], &other), even);

@@ -1,7 +1,7 @@
-//! Train, validation and test parts that go by what a problem says, not by where it stands in a
-//! file. Nothing is drawn: a problem belongs to the same part in every file, format, order and run,
-//! so parts of different files never share a problem. Official splits of a published set are not
-//! recognised; keep a test file apart by naming it on the command line.
+//! Train, validation and test splits by the content of a problem, not by its position in a file. Nothing
+//! is random: a problem belongs to the same split in every file, format, order and run, so different
+//! splits never share a problem. Official splits of a published set are not recognised; give the
+//! published test file as a separate source.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Problem, content_hash, stream_key};
 
-/// Share of [`Split::Validation`] and of [`Split::Test`] in percent each; the rest is
-/// [`Split::Train`]. A tenth of a set of ten thousand gives an interval of about ±3 points.
+/// Percentage of [`Split::Validation`] and of [`Split::Test`] each; the rest is [`Split::Train`]. A tenth
+/// of a set of ten thousand gives an interval of about ±3 points.
 const HELD_OUT_PERCENT: u64 = 10;
 
-/// Part of a set that a problem belongs to: 80 % train, 10 % validation, 10 % test.
+/// Split that a problem belongs to: 80 % train, 10 % validation, 10 % test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// Searched and trained on.
     Train,
-    /// Chooses settings, rounds and checkpoints.
+    /// For choosing settings, rounds and checkpoints.
     Validation,
-    /// Measured once, fed back never.
+    /// Evaluated once; the result influences nothing.
     Test,
 }
 
@@ -50,8 +50,8 @@ impl FromStr for Split {
     }
 }
 
-/// What makes two problems the same: [`content_hash`] of the question and, for multiple choice, of
-/// the option texts in any order (labels and order are a matter of the format).
+/// Identity of a problem: [`content_hash`] of the question and, for multiple choice, of the option texts
+/// in any order (labels and order depend on the format).
 #[must_use]
 pub fn problem_key(problem: &Problem) -> String {
     let mut options: Vec<String> = problem.choices.iter().map(|c| content_hash(&c.text)).collect();
@@ -62,10 +62,10 @@ pub fn problem_key(problem: &Problem) -> String {
     content_hash(&format!("{}\n{}", problem.question, options.join(" ")))
 }
 
-/// The part that a problem with this content key belongs to; [`split_of`] is this function of
+/// The split of the problem with this content key; [`split_of`] is this function applied to
 /// [`problem_key`].
 ///
-/// A generator that makes problems for one part keeps those for which this gives that part.
+/// A generator of problems for one split keeps those for which this function returns that split.
 #[must_use]
 pub fn split_of_key(key: &str) -> Split {
     match stream_key(0, &[b"split", key.as_bytes()]) % 100 {
@@ -75,14 +75,14 @@ pub fn split_of_key(key: &str) -> Split {
     }
 }
 
-/// The part that a problem belongs to, by its content alone.
+/// The split of a problem, by its content alone.
 #[must_use]
 pub fn split_of(problem: &Problem) -> Split {
     split_of_key(&problem_key(problem))
 }
 
-/// Problems of `b` that are also in `a` by content, whatever file or format they came from: their
-/// positions in `b`, ascending.
+/// Positions in `b`, ascending, of the problems that are also in `a`, compared by content and not by file
+/// or format.
 #[must_use]
 pub fn overlap(a: &[Problem], b: &[Problem]) -> Vec<usize> {
     let known: BTreeSet<String> = a.iter().map(problem_key).collect();
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn parts_never_change_between_builds() {
-        // SHA-256 of the delimited parts, computed by hand elsewhere.
+        // SHA-256 of the delimited parts, computed independently by hand.
         let names: Vec<String> = (0..6).map(|i| split_of_key(&i.to_string()).to_string()).collect();
         assert_eq!(names, ["train", "test", "test", "test", "train", "train"]);
     }

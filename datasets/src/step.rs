@@ -1,37 +1,37 @@
-//! A step: a chunk of reasoning text with the token ids and log-probabilities it was sampled with;
-//! a trajectory: the steps of one attempt.
+//! A step: a chunk of reasoning text with the token ids and log-probabilities with which it was sampled;
+//! and a trajectory: the steps of one attempt.
 
 use serde::{Deserialize, Serialize};
 
-/// Index into the vocabulary of the policy that made it.
+/// Index into the vocabulary of the policy that sampled the token.
 pub type TokenId = u32;
 
 /// Why a sampled step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// The step boundary was reached; the solution goes on.
+    /// The step boundary was reached; the solution continues.
     Boundary,
     /// The model ended the solution (EOS). The EOS id is the last of the step's ids.
     Eos,
     /// A stop string or a stop token of the request ended the solution. The token that completed it
     /// is the last of the step's ids.
     Stop,
-    /// The token budget ended it.
+    /// The token budget was used up.
     Length,
 }
 
-/// One step of a solution as it was sampled (or given, for injected reference steps).
+/// One step of a solution as it was sampled, or as given for injected reference steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Token ids as sampled; never made by tokenising `text` again.
+    /// Token ids as sampled; never obtained by tokenising `text` again.
     pub ids: Vec<TokenId>,
     /// Decoded text of `ids`, without special tokens.
     pub text: String,
-    /// Log-probability of each id under the policy at temperature 1, natural log, at most 0;
-    /// as many as `ids`.
+    /// Log-probability of each id under the policy at temperature 1, natural log, at most 0; same length
+    /// as `ids`.
     pub logps: Vec<f32>,
-    /// Why it ended.
+    /// Why the step ended.
     pub finish: Finish,
 }
 

@@ -1,7 +1,7 @@
-//! A step with what its continuations came to: what a judge of steps is taught from.
+//! A step with the verified outcomes of its continuations: a training example for a judge of steps.
 //!
 //! One JSON object per line. `prompt`, `completion` and `label` are TRL's unpaired columns; the token
-//! ids and the counts behind the label are what a trainer of the judge needs.
+//! ids, and the counts from which the label is computed, are for the training of the judge.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub const STEP_LABEL_VERSION: u32 = 1;
 
 /// A step of a search tree and the verified solutions that go through it.
 ///
-/// Their share of right ones estimates the value of the prefix by Monte Carlo (arXiv:2312.08935
-/// labels steps in this way, from completions sampled for the purpose).
+/// The share of right ones among these solutions is a Monte Carlo estimate of the value of the prefix
+/// (arXiv:2312.08935 labels steps in this way, from completions sampled for the purpose).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepLabel {
     /// [`STEP_LABEL_VERSION`].
@@ -36,16 +36,16 @@ pub struct StepLabel {
     pub label: bool,
     /// Token ids of the prefix.
     pub prompt_ids: Vec<TokenId>,
-    /// Token ids of the step, ending in EOS only if it ended the solution.
+    /// Token ids of the step, ending in EOS only if the step ended the solution.
     pub completion_ids: Vec<TokenId>,
     /// Distinct solutions in the tree that go through the step and were verified, at least 1.
     pub solutions: u64,
-    /// Those that are right.
+    /// Number of these solutions that are right.
     pub right: u64,
 }
 
 impl StepLabel {
-    /// Monte Carlo value of the state behind the step, in [0, 1].
+    /// Monte Carlo value of the state after the step, in [0, 1].
     #[must_use]
     pub fn value(&self) -> f64 {
         self.right as f64 / self.solutions.max(1) as f64

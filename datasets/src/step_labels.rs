@@ -1,4 +1,4 @@
-//! Files of step labels: JSON lines, read back with every row checked. They are written with
+//! Files of step labels: JSON lines, with every row checked when read. They are written with
 //! [`crate::write_jsonl`].
 
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn read_step_labels(path: &Path) -> Result<Vec<StepLabel>, DataError> {
         .collect()
 }
 
-/// The ranges that the fields of [`StepLabel`] state.
+/// Checks the ranges that the fields of [`StepLabel`] document.
 fn check(row: &StepLabel) -> Result<(), Fault> {
     for (name, ids) in [("prompt_ids", &row.prompt_ids), ("completion_ids", &row.completion_ids)] {
         if ids.is_empty() {

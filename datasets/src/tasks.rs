@@ -1,10 +1,10 @@
-//! Built-in tasks, generated from a seed: `arithmetic`, `choice`, `countdown`, and the corpus that
-//! teaches them.
+//! Built-in tasks, generated from a seed: `arithmetic`, `choice`, `countdown`, and the corpus from which
+//! the bundled model learns them.
 //!
-//! A task turns a random stream into problems in the form of published ones; which part of the data
-//! a problem belongs to goes by its content alone, so train, validation and test never meet,
-//! whatever the seeds. Nothing here knows of prompts, tokens or models; the tasks take after GSM8K
-//! (arXiv:2110.14168), ARC (arXiv:1803.05457) and Countdown (arXiv:2404.03683).
+//! A task turns a random stream into problems in the form of published ones. The split of a problem
+//! depends on its content alone, so train, validation and test never share a problem, whatever the seeds.
+//! Prompts, tokens and models are not handled here. The tasks are modelled on GSM8K (arXiv:2110.14168),
+//! ARC (arXiv:1803.05457) and Countdown (arXiv:2404.03683).
 
 mod arithmetic;
 mod choice;

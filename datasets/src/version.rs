@@ -1,5 +1,5 @@
-//! Versions of our own rows: a reader takes its version and older ones, and refuses newer ones by
-//! name rather than guess what changed.
+//! Versions of this project's own rows: a reader accepts its version and older ones, and refuses newer
+//! ones with an error that names the version.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use serde::Deserialize;
 use crate::DataError;
 use crate::fault::Fault;
 
-/// The one column that is read before all others.
+/// The version column, which is read before all others.
 #[derive(Deserialize)]
 pub(crate) struct Versioned {
     pub version: Option<u64>,
 }
 
 impl Versioned {
-    /// Refuses a row that is newer than `known` or names no version; `what` a row of the file is.
+    /// Refuses a row that is newer than `known` or has no version; `what` describes a row of the file.
     pub fn check(&self, path: &Path, line: usize, what: &str, known: u32) -> Result<(), DataError> {
         match self.version {
             Some(found) if found > u64::from(known) => {

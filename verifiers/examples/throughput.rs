@@ -1,7 +1,7 @@
-//! Pairs a second on one core: `cargo run --release --example throughput -- CASES [rounds]`.
+//! Answers graded per second on one core: `cargo run --release --example throughput -- CASES [rounds]`.
 //!
-//! CASES is a file of rows as in `regrowth verify`, with `expect`, or a folder of such files; every
-//! round grades all rows, extraction included.
+//! CASES is a file of rows in the format of `regrowth verify`, with `expect`, or a folder of such files.
+//! Every round grades all rows, extraction included.
 
 #[path = "../tests/it/table.rs"]
 mod table;

@@ -1,7 +1,7 @@
-//! What a solution states, and whether two statements are one answer.
+//! Extracts the answer that a solution states, and decides whether two solutions state the same answer.
 //!
-//! It never looks at the reference answer, so it serves votes, judgements and sample files where that
-//! is out of sight.
+//! The reference answer is never read. Votes, judgements and sample files use this module where they must
+//! not see the reference.
 
 use regrowth_datasets::{AnswerKind, Finish, Problem};
 
@@ -9,21 +9,22 @@ use crate::choice::{self, Chosen};
 use crate::extract::{self, Source};
 use crate::{Reason, Verifier};
 
-/// The answer that a solution states, or why it states none.
+/// The answer that a solution states, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The answer as text, of a choice the label; empty if there is none.
+    /// The answer as text, or the label of a choice; empty if there is none.
     pub answer: String,
-    /// The rule that found it; [`Source::Nothing`] if there is none.
+    /// The extraction rule; [`Source::Nothing`] if there is no answer.
     pub rule: Source,
-    /// Why there is none: [`Reason::NoAnswer`], [`Reason::Truncated`], or, of a choice,
-    /// [`Reason::Conflict`].
+    /// Why there is no answer: [`Reason::NoAnswer`], [`Reason::Truncated`], or, for a choice,
+    /// [`Reason::Conflict`]. `None` if there is one.
     pub reason: Option<Reason>,
 }
 
 impl Statement {
-    /// Reads a solution of `problem` that ended by `finish`: in one that ended by [`Finish::Length`],
-    /// an answer that reaches the end of the text unclosed is none.
+    /// Extracts the answer from a solution of `problem` that ended by `finish`. If it ended by
+    /// [`Finish::Length`], an answer at the end of the text that nothing closes does not count, because
+    /// it may be cut off.
     #[must_use]
     pub fn of(problem: &Problem, solution: &str, finish: Finish) -> Self {
         let truncated = finish == Finish::Length;
@@ -56,15 +57,15 @@ impl Statement {
     }
 }
 
-/// The answer that a finished solution states, as text; empty if none, or more than one option of a
-/// choice.
+/// The answer that a finished solution states, as text. Empty if there is none, or if several options of
+/// a choice are stated.
 #[must_use]
 pub fn stated(problem: &Problem, solution: &str) -> String {
     Statement::of(problem, solution, Finish::Eos).answer
 }
 
-/// Whether a solution that [states](stated) `answer` has the `other` answer: by text, or, of numbers and
-/// formulas, by the verifier with the other answer in place of the reference.
+/// Whether a solution that [states](stated) `answer` agrees with the answer `other`. Answers are compared
+/// as text; numbers and formulas also by the verifier, with `other` in place of the reference.
 pub fn agrees(
     verifier: &dyn Verifier,
     problem: &Problem,

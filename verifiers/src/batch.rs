@@ -1,7 +1,7 @@
-//! Grades many pairs on several threads, in input order.
+//! Grades many answers on several threads; results are in input order.
 //!
-//! Workers share nothing but a counter of the next chunk; a pair's verdict does not depend on which
-//! worker takes it, so the results are the same for any number of threads.
+//! Workers share only a counter of the next chunk. A verdict does not depend on the worker that computes
+//! it, so the results are the same for any number of threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::grader::{Graded, Grader, Pair};
 
-/// Pairs that a worker takes at once: enough to hide the counter, few enough to balance.
+/// Answers per chunk of a worker: enough to hide the cost of the counter, few enough to balance the load.
 const CHUNK: usize = 64;
 
 /// One result of a batch.
@@ -21,13 +21,13 @@ pub struct Timed {
     pub micros: u64,
 }
 
-/// Grades all pairs on `threads` threads (at least one); results in input order.
+/// Grades all pairs on `threads` threads (at least one) and returns the results in input order.
 #[must_use]
 pub fn grade_batch(grader: &Grader, pairs: &[Pair<'_>], threads: usize) -> Vec<Timed> {
     map_ordered(pairs, threads, |pair| timed(grader, pair))
 }
 
-/// Grades one pair and takes its time.
+/// Grades one pair and measures the time.
 #[must_use]
 pub fn timed(grader: &Grader, pair: &Pair<'_>) -> Timed {
     let start = Instant::now();
@@ -36,7 +36,7 @@ pub fn timed(grader: &Grader, pair: &Pair<'_>) -> Timed {
     Timed { graded, micros }
 }
 
-/// Applies `work` to every item on `threads` threads; results in input order.
+/// Applies `work` to every item on `threads` threads and returns the results in input order.
 pub(crate) fn map_ordered<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -47,7 +47,7 @@ pub(crate) fn map_ordered<T: Sync, R: Send>(
     if threads == 1 {
         return items.iter().map(work).collect();
     }
-    // Relaxed: the counter only hands out distinct indices; the channel orders the results.
+    // Relaxed: the counter only distributes distinct indices; the channel orders the results.
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut parts: Vec<Vec<R>> = chunks.iter().map(|_| Vec::new()).collect();

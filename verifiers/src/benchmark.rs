@@ -1,7 +1,7 @@
-//! The published sets as verifiers: how each writes its references and how its answers are read.
+//! The published sets: the form of their references, and how answers to them are graded.
 //!
-//! It turns a raw reference of a set into what the grader compares; reading files is the datasets'
-//! work. Names are those of the sets' own repositories.
+//! A raw reference of a set is converted into the form that the grader compares; files are read by the
+//! datasets crate. Names are those of the sets' own repositories.
 
 use crate::choice::ChoiceOption;
 use crate::extract::extract;
@@ -10,7 +10,7 @@ use crate::grader::{Graded, Grader, Pair};
 /// A published set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Benchmark {
-    /// GSM8K: a number behind `####`.
+    /// GSM8K: a number after `####`.
     Gsm8k,
     /// MATH: LaTeX in the last box of a solution.
     Math,
@@ -22,12 +22,12 @@ pub enum Benchmark {
     Number,
     /// ASDiv: a number with its unit in brackets, or several separated by semicolons.
     Asdiv,
-    /// Any other set: the reference as it is.
+    /// Any other set: the reference is used unchanged.
     Generic,
 }
 
 impl Benchmark {
-    /// The set of that name, as problem sources and task lists write it.
+    /// The set with this name, as written in problem sources and task lists.
     #[must_use]
     pub fn named(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
@@ -49,7 +49,7 @@ impl Benchmark {
         }
     }
 
-    /// The reference as it is compared, from the set's own field.
+    /// The reference in the form that is compared, from the set's own field.
     #[must_use]
     pub fn reference(self, raw: &str) -> String {
         let raw = raw.trim();
@@ -70,8 +70,8 @@ impl Benchmark {
         }
     }
 
-    /// Grades an output against a raw reference; `options` of a multiple-choice question in their
-    /// published order, for AQuA as `A)text`.
+    /// Grades an output against a raw reference. `options` are those of a multiple-choice question in
+    /// their published order, for AQuA in the form `A)text`.
     #[must_use]
     pub fn grade(
         self,
@@ -92,7 +92,7 @@ impl Benchmark {
     }
 }
 
-/// The text of an option that begins with its own label.
+/// The text of an option, without the label at its beginning.
 fn without_label<'a>(option: &ChoiceOption<'a>) -> &'a str {
     option
         .text

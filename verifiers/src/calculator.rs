@@ -1,9 +1,9 @@
-//! Checks the arithmetic inside a step: finds equations of plain numbers, `48 / 2 = 24` and GSM8K's
+//! Checks the arithmetic in a step: finds equations of plain numbers, `48 / 2 = 24` or GSM8K's
 //! `<<48/2=24>>`, and evaluates both sides exactly.
 //!
-//! The problem is not looked at, so a step can be wrong with every equation true. Sides that hold a
-//! variable, a word or LaTeX are left alone. Usable as an extra step reward (off unless a search
-//! asks for it) and to mark false equations in a view of a tree.
+//! The problem is not considered, so a step can be wrong although every equation holds. Equations with a
+//! variable, a word or LaTeX are ignored. Used as an extra step reward (off unless a search turns it on)
+//! and to mark false equations in a view of a tree.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -11,27 +11,27 @@ use num_traits::{Signed, Zero};
 
 use crate::extract::Span;
 
-/// Longest side in bytes.
+/// Longest side, in bytes.
 const MAX_SIDE: usize = 256;
 /// Deepest nesting of brackets.
 const MAX_DEPTH: usize = 32;
-/// Most equations of one text.
+/// Maximum number of equations per text.
 const MAX_EQUATIONS: usize = 1024;
 
 /// An equation between plain numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Equation {
-    /// Where it stands, in bytes of the text.
+    /// Position in the text, in bytes.
     pub span: Span,
-    /// Whether both sides have one value, or the right one is the left one rounded to its digits.
+    /// Whether both sides are equal, or the right side is the left side rounded to the digits written.
     pub holds: bool,
     /// Exact value of the left side, as an integer or a fraction.
     pub left: String,
-    /// Whether it stands between `<<` and `>>`.
+    /// Whether the equation is written between `<<` and `>>`.
     pub marked: bool,
 }
 
-/// The equations of a text in reading order, of which at least one side is an operation.
+/// The equations of a text in reading order. At least one side of each is an operation.
 #[must_use]
 pub fn equations(text: &str) -> Vec<Equation> {
     let bytes = text.as_bytes();
@@ -45,7 +45,7 @@ pub fn equations(text: &str) -> Vec<Equation> {
     found
 }
 
-/// The share of equations that hold; nothing where there is none.
+/// Share of equations that hold; `None` if there are none.
 #[must_use]
 pub fn true_share(text: &str) -> Option<f64> {
     let found = equations(text);
@@ -54,7 +54,7 @@ pub fn true_share(text: &str) -> Option<f64> {
     (!found.is_empty()).then(|| count(holding) / count(found.len()))
 }
 
-/// The equation around the sign at `at`.
+/// The equation around the equals sign at `at`.
 fn equation(text: &str, at: usize) -> Option<Equation> {
     let bytes = text.as_bytes();
     let start = left_start(bytes, at);
@@ -84,14 +84,14 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_digit() || b" .,+-*/()$%x".contains(&byte)
 }
 
-/// First byte of the left side; runs back over plain characters only.
+/// First byte of the left side; the side consists of plain characters only.
 fn left_start(bytes: &[u8], end: usize) -> usize {
     let mut start = end;
     while start > 0 && end - start < MAX_SIDE && is_plain(bytes[start - 1]) {
         if bytes[start - 1] == b'x' && !is_times(bytes, start - 1) {
             break;
         }
-        // A full stop or comma that ends a sentence ends the side.
+        // A full stop or comma followed by a blank ends a sentence or clause, and so the side.
         if matches!(bytes[start - 1], b'.' | b',')
             && bytes.get(start).is_some_and(u8::is_ascii_whitespace)
         {
@@ -115,12 +115,12 @@ fn right_end(bytes: &[u8], start: usize) -> usize {
         }
         end += 1;
     }
-    // `= 2y` and `= 2^3` are no plain numbers; `= 24 apples` and `=24>>` are.
+    // `= 2y` and `= 2^3` are not plain numbers; `= 24 apples` and `=24>>` are.
     let glued = bytes.get(end).is_some_and(|b| b.is_ascii_alphabetic() || b"^\\_{".contains(b));
     if glued && end > start && bytes[end - 1] != b' ' { start } else { end }
 }
 
-/// The letter x between two numbers means times.
+/// Whether the letter x at `at` stands between two numbers and so means times.
 fn is_times(bytes: &[u8], at: usize) -> bool {
     let neighbour = |mut it: std::slice::Iter<'_, u8>, back: bool| {
         let found = if back { it.rfind(|b| **b != b' ') } else { it.find(|b| **b != b' ') };
@@ -129,7 +129,7 @@ fn is_times(bytes: &[u8], at: usize) -> bool {
     neighbour(bytes[..at].iter(), true) && neighbour(bytes[at + 1..].iter(), false)
 }
 
-/// Whether `stated` is `value` rounded to the digits that `text` writes.
+/// Whether `stated` is `value` rounded to the number of decimals in `text`.
 fn rounds_to(value: &BigRational, stated: &BigRational, text: &str) -> bool {
     let number = text.trim_end_matches(['%', ' ', '$']);
     let Some((_, digits)) = number.rsplit_once('.') else { return false };
@@ -153,7 +153,7 @@ fn evaluate(side: &str) -> Option<(BigRational, bool)> {
     (reader.at == plain.len()).then(|| (value, plain.ends_with(b"%")))
 }
 
-/// "5 6 = 11" is a list, not a number.
+/// Whether numbers follow each other without an operator: "5 6 = 11" is a list, not a number.
 fn has_adjacent_numbers(side: &str) -> bool {
     let mut last_digit = false;
     let mut gap = false;
@@ -171,7 +171,7 @@ fn has_adjacent_numbers(side: &str) -> bool {
     false
 }
 
-/// Recursive descent over plain characters, with a depth cap.
+/// Recursive-descent evaluator of plain characters, with bounded depth.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

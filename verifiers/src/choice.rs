@@ -1,8 +1,8 @@
-//! Reads the chosen label out of a multiple-choice answer: `A`, `(B)`, `C.`, `D: text`, `\boxed{E}`,
+//! Extracts the chosen label from a multiple-choice answer: `A`, `(B)`, `C.`, `D: text`, `\boxed{E}`,
 //! labels `1` to `5`, or the text of an option.
 //!
-//! It does not know the right label; it returns what the text chooses. A negated letter ("not D") is
-//! no choice, and the article "A" is one only where the sentence chooses.
+//! The right label is not an input; the result is what the text chooses. A negated letter ("not D") is
+//! not a choice, and the article "A" is a choice only if the sentence chooses.
 
 mod standing;
 #[cfg(test)]
@@ -17,14 +17,14 @@ use crate::extract::{self, Source, stance};
 use standing::{concluded, denied_by_signs, mentioned, standing};
 use wording::{ascii, plain, strip_noun, unwrap_markup, without_struck};
 
-/// What a text chooses.
+/// The choice of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen<'a> {
-    /// One label, by a rule.
+    /// One label, and the rule that found it.
     Label(&'a str, Source),
-    /// The text names a label and the text of another option.
+    /// The text gives one label and the text of another option.
     Conflict,
-    /// Nothing is chosen, or several labels at once.
+    /// No label is chosen, or several at once.
     None,
 }
 
@@ -33,7 +33,7 @@ pub enum Chosen<'a> {
 pub struct ChoiceOption<'a> {
     /// Label as published.
     pub label: &'a str,
-    /// Option text; empty where only labels are known.
+    /// Option text; empty if only labels are known.
     pub text: &'a str,
 }
 
@@ -42,15 +42,15 @@ pub(crate) fn options(problem: &Problem) -> Vec<ChoiceOption<'_>> {
     problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect()
 }
 
-/// Bytes at the end of a text that are searched.
+/// Number of bytes at the end of a text that are searched.
 const SEARCHED: usize = 64 << 10;
-/// Marks by which a chosen option is ticked.
+/// Check marks on a chosen option.
 const CHECK_MARKS: [char; 4] = ['\u{2713}', '\u{2714}', '\u{2705}', '\u{fe0f}'];
-/// Announcements that are tried, from the last one on.
+/// Maximum number of announcements that are tried, from the last to the first.
 const MAX_ANCHORS: usize = 16;
 
-/// The label that `text` chooses among `options`. Options with digits for labels are chosen by letter
-/// too: `B` for the second.
+/// The label that `text` chooses among `options`. If the labels are digits, letters are accepted too: `B`
+/// for the second option.
 #[must_use]
 pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     if text.contains('\0') {
@@ -78,7 +78,7 @@ pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     }
 }
 
-/// Letters that stand for options whose labels are digits.
+/// Letters accepted for options whose labels are digits.
 const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
 fn is_digit(label: &str) -> bool {
@@ -98,7 +98,7 @@ fn choose_in<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
         {
             return chosen;
         }
-        // A box that names no option leaves it to the words.
+        // If the boxes name no option, the words decide.
         if let Announcement::Chosen(chosen) = announced(extract::tail(text, SEARCHED), options) {
             return chosen;
         }
@@ -107,7 +107,7 @@ fn choose_in<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     unboxed(extract::tail(text, SEARCHED).trim(), options)
 }
 
-/// What the boxes choose together; nothing where none of them names an option.
+/// The common choice of all boxes; `None` if a box names no option.
 fn boxed<'a>(
     text: &str,
     boxes: &[extract::boxes::Box],
@@ -156,8 +156,8 @@ fn unboxed<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     }
 }
 
-/// The option with whose label and text a text begins, where what follows only explains it: no other line is
-/// an option written out, and nothing takes the choice back.
+/// The option whose label and text begin the text, if the rest only explains it: no other line spells out
+/// another option, and nothing takes the choice back.
 fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let option = item(first, options)?;
@@ -176,7 +176,7 @@ fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     (!listed && !denied && !first.contains('?')).then_some(option)
 }
 
-/// The option whose label, marked as one, and whose text start a line; more words may follow.
+/// The option whose marked label and text begin a line; more words may follow.
 fn item<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let line = line.trim_start_matches(['*', ' ', '-']);
     options.iter().copied().find(|option| {
@@ -188,21 +188,21 @@ fn item<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>
     })
 }
 
-/// The option that is all of a line: its label, marked, and its text.
+/// The option whose marked label and text make up the whole line.
 fn written<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let option = item(line, options)?;
     plain(line).ends_with(&plain(option.text)).then_some(option)
 }
 
-/// Whether what `text` [chooses](choose) rests on its last word, which nothing closes: a token budget
-/// that ended the text may have cut a longer word.
+/// Whether the [choice](choose) of `text` depends on its last word, and nothing closes that word. If a
+/// token budget ended the text, the word may be the beginning of a longer one.
 pub(crate) fn is_open(text: &str, options: &[ChoiceOption<'_>], chosen: Chosen<'_>) -> bool {
     let words = text.trim_end_matches(' ');
     let whole = words.trim_end_matches(|c: char| c.is_alphanumeric());
     whole.len() < words.len() && choose(whole, options) != chosen
 }
 
-/// The option whose text equals `text`, whatever case and punctuation.
+/// The option whose text equals `text`, ignoring case and punctuation.
 pub(crate) fn by_text<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let wanted = plain(text);
     if wanted.is_empty() {
@@ -213,7 +213,7 @@ pub(crate) fn by_text<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<Ch
     equal.next().is_none().then_some(*first)
 }
 
-/// What a statement chooses; the label stands at its front or it is an option's text.
+/// The choice of a statement that begins with a label or is an option's text.
 enum Statement<'a> {
     Label(ChoiceOption<'a>),
     Conflict,
@@ -230,10 +230,10 @@ fn found<'a>(statement: Statement<'a>, source: Source) -> Option<Chosen<'a>> {
     }
 }
 
-/// What the announcements of a text choose.
+/// The choice of the announcements in a text.
 enum Announcement<'a> {
     Chosen(Chosen<'a>),
-    /// They name no option; what stands before `from` only denies or supposes one.
+    /// No announcement names an option; the text before `from` only denies or supposes one.
     Silent {
         from: usize,
     },
@@ -262,8 +262,8 @@ fn announced<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Announcement<'a> {
     Announcement::Silent { from: first.unsure_to }
 }
 
-/// Reads a statement. After an announcement (`announced`) a label may be followed by anything that
-/// is not another label; elsewhere it must be marked as a label or stand alone.
+/// Reads a statement. After an announcement (`announced`), anything but another label may follow the
+/// label; elsewhere the label must be marked as one or stand alone.
 fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> Statement<'a> {
     let raw = text.trim();
     let text = unwrap_markup(text);
@@ -305,7 +305,7 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
     }
 }
 
-/// The option that is named by its place: "the third option".
+/// The option that is named by its position: "the third option".
 fn ordinal<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let text = text.strip_prefix("the ").unwrap_or(text);
     let (word, rest) = text.split_once(' ')?;
@@ -322,8 +322,8 @@ fn ordinal<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     }
 }
 
-/// Whether a marked label and what stands behind it are one option written out: one line without
-/// another label that says nothing about its label.
+/// Whether a marked label and the text after it spell out one option: a single line that contains no
+/// other label and makes no statement about its label.
 fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
     let verbs = [
         "is",
@@ -361,12 +361,12 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         && !is_imagined(body)
 }
 
-/// Whether words only imagine something, allow it or turn away from it: "would need", "might be", ", but".
+/// Whether words only imagine or allow something, or turn away from it: "would need", "might be", ", but".
 fn is_imagined(words: &str) -> bool {
     [" would ", " could ", " might ", " may ", ", but "].iter().any(|modal| words.contains(modal))
 }
 
-/// Whether words name the text of another option than the one with `label`.
+/// Whether words contain the text of another option than the one with `label`.
 fn names_other_text(words: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
     let said = format!(" {} ", plain(words));
     options.iter().filter(|o| o.label != label).any(|o| {
@@ -375,7 +375,7 @@ fn names_other_text(words: &str, label: &str, options: &[ChoiceOption<'_>]) -> b
     })
 }
 
-/// The rest of a statement without its label said twice: `B/B`, `B (B)`.
+/// The rest of a statement, without a repetition of its label: `B/B`, `B (B)`.
 fn without_echo<'t>(rest: &'t str, label: &str) -> &'t str {
     let echo = rest.trim_start_matches(['/', ' ', '(']).strip_prefix(label);
     let end = echo.map(|after| after.trim_start_matches(')').trim_start());
@@ -385,8 +385,8 @@ fn without_echo<'t>(rest: &'t str, label: &str) -> &'t str {
 /// Longest statement that is compared with the options by value, in bytes.
 const MAX_VALUE: usize = 256;
 
-/// The only option that is worth what a statement is worth: `48 / 2 = 24`, `x = 24` and `24 apples` for
-/// 24, `\frac{1}{4}` for 0.25.
+/// The only option whose value equals that of the statement: `48 / 2 = 24`, `x = 24` and `24 apples`
+/// equal 24, `\frac{1}{4}` equals 0.25.
 fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let counted = |t: &str| t.contains(|c: char| c.is_ascii_digit() || "\\^=√π∞<>½".contains(c));
     let text = strip_noun(text);
@@ -402,7 +402,7 @@ fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption
     hits.next().is_none().then_some(*first)
 }
 
-/// The only option of the value with which a text ends, where all options are values: "The value is 12."
+/// The only option with the value at the end of the text, if all options are values: "The value is 12."
 fn worked_out<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let counted = |o: &ChoiceOption<'_>| o.text.contains(|c: char| c.is_ascii_digit());
     if text.is_empty() || !options.iter().all(counted) {
@@ -413,7 +413,7 @@ fn worked_out<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOpti
 
 /// A label at the front of a statement.
 struct Front<'t> {
-    /// Whether brackets or a closing mark say that it is a label.
+    /// Whether brackets or a closing mark show that it is a label.
     marked: bool,
     rest: &'t str,
 }
@@ -440,7 +440,8 @@ fn front_label<'t>(text: &'t str, label: &str) -> Option<Front<'t>> {
     Some(Front { marked, rest })
 }
 
-/// `2.5`, `2/3` and `2:30` do not start with the label 2.
+/// Whether the label is only the beginning of a number: `2.5`, `2/3` and `2:30` do not start with the
+/// label 2.
 fn is_number_part(label: &str, rest: &str) -> bool {
     let mut next = rest.chars();
     label.ends_with(|c: char| c.is_ascii_digit())
@@ -448,14 +449,15 @@ fn is_number_part(label: &str, rest: &str) -> bool {
         && next.next().is_some_and(|c| c.is_ascii_digit())
 }
 
-/// After an unmarked label the sentence must end or pause: "A dry palm" is no choice of A.
+/// Whether the sentence ends or pauses after an unmarked label, as it must: "A dry palm" is not a choice
+/// of A.
 fn ends_label(rest: &str) -> bool {
     rest.is_empty()
         || rest.starts_with([',', ';', '.', '!', '-', '\u{2014}', '\u{3002}', '\u{ff0c}'])
         || ["because", "since", "as ", "which", "for ", "("].iter().any(|w| rest.starts_with(w))
 }
 
-/// "A and B", "A or C", "A, C": more than one label.
+/// Whether another label is named with this one: "A and B", "A or C", "A, C".
 fn names_another(rest: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
     let separators = ["and ", "or ", ", and ", ", or ", ",", "/", "&"];
     separators.iter().filter_map(|s| rest.strip_prefix(s)).any(|next| {

@@ -1,8 +1,8 @@
-//! Checks Countdown answers: an expression over given numbers, each used at most once, that reaches
+//! Checks Countdown answers: an expression over given numbers, each used at most once, that evaluates to
 //! a target.
 //!
-//! It does not search for solutions. Values are exact rationals, so `7 / 3 * 3` is 7 and no rounding
-//! can turn a miss into a hit.
+//! Solutions are not searched for. Values are exact rationals, so `7 / 3 * 3` is 7 and rounding cannot
+//! turn a miss into a hit.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -13,7 +13,7 @@ use crate::extract::extract;
 
 /// Deepest nesting of brackets and signs.
 const MAX_DEPTH: usize = 64;
-/// Longest expression in bytes.
+/// Longest expression, in bytes.
 const MAX_BYTES: usize = 1024;
 
 /// Whether the expression stated in `solution` reaches `target` with `numbers`.
@@ -42,7 +42,7 @@ pub fn check_countdown(numbers: &[u32], target: u32, solution: &str) -> Verdict 
     }
 }
 
-/// The left side of the statement, in plain characters and without blanks.
+/// The left side of the statement, in plain characters without blanks.
 fn expression(text: &str) -> Option<String> {
     if text.len() > MAX_BYTES {
         return None;
@@ -75,13 +75,13 @@ fn drawn_from(used: &[u32], numbers: &[u32]) -> bool {
 
 /// Why an expression has no value.
 enum Stop {
-    /// Not an expression of this game.
+    /// The text is not an expression of this game.
     Unparsed,
     /// Division by zero.
     Undefined,
 }
 
-/// Recursive descent with a depth cap; remembers the numbers it met.
+/// Recursive-descent parser with bounded depth that records the numbers it reads.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

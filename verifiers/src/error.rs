@@ -1,12 +1,13 @@
-//! The one error type of this crate: bad input rows and failed reads or writes.
+//! The one error type of this crate: bad input rows, and failed reads or writes.
 //!
-//! Undecided comparisons are verdicts, not errors; nothing a model writes can cause one of these.
+//! Undecided comparisons are verdicts, not errors. Text written by a model can never cause one of these
+//! errors.
 
-/// What can go wrong while answers are checked in bulk.
+/// Errors of checking many answers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// A row does not have the form that the input asks for.
+    /// A row does not have the form that the input requires.
     #[error(
         "line {line}: field `{field}`: expected {expected}, got {got}; correct the row or leave it out"
     )]
@@ -17,7 +18,7 @@ pub enum VerifyError {
         field: &'static str,
         /// What was expected.
         expected: &'static str,
-        /// What stands there, cut to a readable length.
+        /// The value found, cut to a readable length.
         got: String,
     },
     /// The input could not be read.
@@ -25,13 +26,13 @@ pub enum VerifyError {
     Read {
         /// Line of the input, from 1.
         line: usize,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A verdict could not be written.
     #[error("cannot write the verdicts: {source}; check the disk and the reading end")]
     Write {
-        /// The system's answer.
+        /// The system's error.
         #[from]
         source: std::io::Error,
     },
@@ -43,8 +44,8 @@ pub enum VerifyError {
         /// What is wrong, and what to do.
         detail: String,
     },
-    /// A verifier command cannot be asked any more, or the file of its findings cannot be used; it says why
-    /// and what to do.
+    /// A verifier command can no longer be used, or the file of its findings cannot be used. The text
+    /// says why and what to do.
     #[error("{0}")]
     Verifier(String),
 }

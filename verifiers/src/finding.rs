@@ -1,20 +1,20 @@
-//! What a verifier is asked about besides a verdict, and what it found: the form in which findings are
-//! stored with the nodes of a tree.
+//! Claims that a verifier checks, and its findings, which hold more than a verdict. Findings are stored
+//! with the nodes of a tree in this form.
 
 use regrowth_datasets::Finish;
 use serde::{Deserialize, Serialize};
 
-/// What a request to a verifier is about.
+/// Subject of a request to a verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// A finished solution.
     Solution,
-    /// The last step of a solution that goes on.
+    /// The last step of an unfinished solution.
     Step,
 }
 
-/// Who found something.
+/// Origin of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FoundBy {
@@ -24,14 +24,14 @@ pub enum FoundBy {
     Calculator,
 }
 
-/// A solution or a step that a verifier is asked about.
+/// A solution or a step for a verifier to check.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    /// What is to be checked.
+    /// Whether the solution or the step is checked.
     pub about: About,
     /// Text of the solution up to and including the step.
     pub solution: &'a str,
-    /// Text of the last step; empty where the steps are not known.
+    /// Text of the last step; empty if the steps are not known.
     pub step: &'a str,
     /// How the step ended.
     pub finish: Finish,
@@ -39,12 +39,12 @@ pub struct Claim<'a> {
     pub reference: bool,
 }
 
-/// What a verifier found about a [`Claim`].
+/// A verifier's finding about a [`Claim`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Who found it.
+    /// Origin of the finding.
     pub by: FoundBy,
-    /// What it is about.
+    /// Whether it is about a solution or a step.
     pub about: About,
     /// Whether the solution or step is right; `None` if the verifier gives no verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,10 +52,11 @@ pub struct Finding {
     /// How good the step or solution is, in [0, 1]; `None` if the verifier gives no score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// What the verifier says of it, for people.
+    /// The verifier's explanation, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
-    /// Why there is neither verdict nor score, where the verifier failed: `timeout`, `crashed`, ...
+    /// Name of the fault if the verifier failed, so that there is neither verdict nor score: `timeout`,
+    /// `crashed`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
@@ -74,13 +75,14 @@ impl Finding {
         }
     }
 
-    /// Why no verdict was given, by a short stable name to count by.
+    /// Short stable name of the reason for a missing verdict, for counting.
     #[must_use]
     pub fn undecided(&self) -> String {
         format!("verifier_{}", self.fault.as_deref().unwrap_or("null"))
     }
 
-    /// What the finding says of a step, in [0, 1]: the score, else 1 or 0 for a step called right or wrong.
+    /// Score of a step, in [0, 1]: the verifier's score, or else 1 or 0 for a step called right or wrong.
+    /// `None` if there is neither.
     #[must_use]
     pub fn step_score(&self) -> Option<f64> {
         let verdict = self.correct.filter(|_| self.about == About::Step);

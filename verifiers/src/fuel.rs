@@ -1,8 +1,8 @@
-//! The one resource counter of a comparison, and the reasons for which it can end undecided.
+//! The resource counter of a comparison, and the reasons for which a comparison can end undecided.
 //!
-//! It knows no clock: work is charged by what it costs (bytes, nodes, limb operations, evaluation
-//! points) before it is done, so the same input always stops at the same place. Fuel in place of time
-//! limits is what makes the checks usable in any thread.
+//! Time is not measured. Work costs fuel in proportion to its amount (bytes, nodes, limb operations,
+//! evaluation points), and the fuel is spent before the work is done, so the same input always stops at
+//! the same place. Without time limits, the checks work the same in any thread.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ pub(crate) const FULL_TANK: u64 = 3_000_000;
 pub enum Reason {
     /// The text states no answer.
     NoAnswer,
-    /// The text ends inside its answer: a box or a formula that nothing closes, or words that a token
-    /// budget cut off.
+    /// The text ends inside its answer: in an unclosed box or formula, or in words that a token budget
+    /// cut off.
     Truncated,
     /// The answer does not parse.
     Unparsed,
     /// The reference does not parse.
     GoldUnparsed,
-    /// The answer is longer than what is compared.
+    /// The answer is longer than the longest that is compared.
     TooLong,
-    /// It would take more work than a comparison may cost.
+    /// The comparison would exceed its limit of work.
     Fuel,
-    /// The expressions are outside of what is evaluated.
+    /// The expressions contain something that the evaluators do not support.
     Unsupported,
     /// Too few points at which both sides are defined.
     Undefined,
@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is left to spend.
+/// The remaining fuel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fuel(u64);
 
@@ -67,12 +67,12 @@ impl Fuel {
         Self(FULL_TANK)
     }
 
-    /// Fuel of one of many small comparisons.
+    /// Fuel of a comparison that is one of many small ones.
     pub(crate) fn share() -> Self {
         Self(FULL_TANK / 32)
     }
 
-    /// Charges `units` of work before it is done.
+    /// Spends fuel for `units` of work before it is done.
     pub(crate) fn spend(&mut self, units: u64) -> Result<(), Reason> {
         match self.0.checked_sub(units) {
             Some(left) => {

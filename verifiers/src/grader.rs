@@ -1,8 +1,8 @@
 //! Grades an answer against a reference: a verdict, and the rule that found the answer.
 //!
-//! It joins extraction, parsing and comparison and tries the few readings that a text leaves open
-//! (a comma between digits); it holds no mathematics. Gold and answer are named fields, because
-//! comparisons are not symmetric.
+//! Combines extraction, parsing and comparison, and tries the few possible readings of an ambiguous text
+//! (a comma between digits); mathematics is done elsewhere. Reference and answer are named fields,
+//! because comparisons are not symmetric.
 
 use crate::choice::{self, ChoiceOption, Chosen};
 use crate::compare::{self, Rules, Tolerance, Tri};
@@ -13,16 +13,16 @@ use crate::syntax::parser;
 use crate::syntax::tree::{Id, Tree};
 use crate::{Verdict, label, squeeze};
 
-/// Whether a text is the answer or holds it.
+/// Whether a text is the answer or contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
     /// The text is the answer.
     Answer,
-    /// The answer has to be found in the text.
+    /// The answer must be extracted from the text.
     #[default]
     Text,
-    /// As [`Form::Text`], in a text that its token budget ended: an answer that reaches the end of the
-    /// text without anything that closes it is not stated, because more of it may have been to come.
+    /// As [`Form::Text`], for a text that was ended by its token budget: an answer at the end of the text
+    /// that nothing closes does not count, because it may be incomplete.
     Truncated,
 }
 
@@ -49,15 +49,15 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// A verdict and how it came about.
+/// A verdict and its grounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graded {
     /// The verdict.
     pub verdict: Verdict,
     /// The rule that found the answer.
     pub rule: Source,
-    /// Why it is undecided, or [`Reason::NoAnswer`] or [`Reason::Truncated`] with a verdict of
-    /// different.
+    /// Why the verdict is undecided; [`Reason::NoAnswer`] or [`Reason::Truncated`] for a missing answer,
+    /// whose verdict is different. `None` otherwise.
     pub reason: Option<Reason>,
 }
 
@@ -71,8 +71,8 @@ impl Graded {
         Self { verdict, rule, reason }
     }
 
-    /// A text that states no answer is different from every reference; one whose answer cannot be read
-    /// is undecided.
+    /// Result for a text without a readable answer. A text that states no answer is different from every
+    /// reference; an answer that cannot be read is undecided.
     fn missing(reason: Reason) -> Self {
         let verdict = match reason {
             Reason::NoAnswer | Reason::Truncated => Verdict::Different,
@@ -82,15 +82,16 @@ impl Graded {
     }
 }
 
-/// Grades answers; has no state, so one value serves all threads. Search, rounds and evaluation use
+/// Grades answers. It has no state, so one value serves all threads. Search, rounds and evaluation use
 /// [`Grader::default`]; `regrowth verify` can choose the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grader {
-    /// Switches of the comparison.
+    /// Settings of the comparison.
     pub rules: Rules,
     /// Whether an answer must be announced: by a box, `####` or "the answer is".
     pub announced_only: bool,
-    /// Whether decimal commas and bracketless thousands are tried as other readings.
+    /// Whether commas are also tried as decimal commas, and as list separators instead of thousands
+    /// separators.
     pub comma_readings: bool,
 }
 
@@ -101,7 +102,8 @@ impl Default for Grader {
 }
 
 impl Grader {
-    /// The fewest false positives: only announced answers, no tolerance, no second readings.
+    /// Settings with the fewest false positives: only announced answers, no tolerance, no alternative
+    /// readings.
     #[must_use]
     pub fn strict() -> Self {
         Self {
@@ -111,8 +113,8 @@ impl Grader {
         }
     }
 
-    /// For evaluation of loosely formatted outputs: decimals within 1e-4 of the reference, intervals
-    /// and inequalities for one another, any units.
+    /// Settings for evaluating loosely formatted outputs: decimals within 1e-4 of the reference,
+    /// inequalities accepted for intervals, any units.
     #[must_use]
     pub fn lenient() -> Self {
         let rules = Rules {
@@ -127,7 +129,7 @@ impl Grader {
     /// Grades one pair.
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
-        // A program that reads the answer afterwards may stop at a NUL, and so see another one.
+        // A program that reads the answer later may stop at a NUL and so see another answer.
         if pair.answer.contains('\0') {
             return Graded::missing(Reason::Unparsed);
         }
@@ -159,7 +161,7 @@ impl Grader {
         Graded::decided(self.compare(&gold, &answer, Fuel::full()), answer.source)
     }
 
-    /// Whether a bare answer equals an option, decided with a share of the fuel.
+    /// Whether a bare answer equals an option; uses a fraction of the fuel.
     pub(crate) fn equals_option(&self, option: &str, answer: &str) -> bool {
         let (gold, answer) = (extract::bare(option), extract::bare(answer));
         !answer.text.is_empty() && self.compare(&gold, &answer, Fuel::share()) == Tri::Equal
@@ -169,7 +171,7 @@ impl Grader {
         if gold.text == answer.text {
             return Tri::Equal;
         }
-        // What a control character does to the digits around it cannot be known.
+        // The meaning of digits next to a control character is unknown.
         if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
             return Tri::Undecided(Reason::Unparsed);
         }
@@ -208,7 +210,7 @@ impl Grader {
         first
     }
 
-    /// Parses and compares under one reading of the commas.
+    /// Parses and compares with one reading of the commas.
     fn read(
         &self,
         gold: &Extracted<'_>,
@@ -229,7 +231,7 @@ impl Grader {
     }
 }
 
-/// What the commas of both sides mean.
+/// Readings of the commas in the reference and in the answer.
 #[derive(Clone, Copy)]
 struct Reading {
     gold: Commas,
@@ -242,11 +244,11 @@ impl Default for Reading {
     }
 }
 
-/// Longest name that is compared word for word before it is searched, in bytes.
+/// Longest name that is compared as words before numbers in it are extracted, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Whether an answer is its reference word for word, which is read as a name with a number in it and not
-/// searched for numbers: "June 20", "room 12".
+/// Whether an answer repeats its reference word for word. Such an answer is compared as a name that may
+/// contain a number, and no number is extracted from it: "June 20", "room 12".
 fn is_verbatim(pair: &Pair<'_>) -> bool {
     let long = pair.gold.len().max(pair.answer.len()) > MAX_NAME;
     if long || pair.gold_form != Form::Answer || pair.answer_form == Form::Truncated {
@@ -257,8 +259,8 @@ fn is_verbatim(pair: &Pair<'_>) -> bool {
         || squeeze::wording(pair.gold).is_some_and(|words| squeeze::wording(answer) == Some(words))
 }
 
-/// Both sides cut to what they share, where one has a choice label in front of its value: `(C) 15`
-/// answers C and answers 15.
+/// Both sides reduced to the comparable part, if a side has a choice label before its value: `(C) 15`
+/// matches both C and 15.
 fn without_label<'e>(
     gold: &'e Extracted<'_>,
     answer: &'e Extracted<'_>,
@@ -275,7 +277,7 @@ fn without_label<'e>(
     }
 }
 
-/// `0,111` and `1000,99`: references that can only be decimals; `2,5` is two values.
+/// Whether a comma can only be a decimal comma: `0,111` and `1000,99`. In contrast, `2,5` is two values.
 fn is_decimal_comma(text: &str) -> bool {
     let number = text.trim_matches(['-', '$', ' ', '+']);
     let Some((whole, part)) = number.split_once(',') else { return false };

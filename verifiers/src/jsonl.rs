@@ -1,8 +1,9 @@
-//! Rows in, verdicts out: JSON lines of pairs, graded block by block on several threads.
+//! Reads JSON lines of pairs, grades them block by block on several threads, and writes the verdicts as
+//! JSON lines.
 //!
-//! It knows the row format of `regrowth verify` and no files; readers and writers come from outside.
-//! One block of rows is in memory at a time. Bytes that are no UTF-8 are replaced inside the line
-//! they stand in, because they come from models and must not stop a run.
+//! The row format is that of `regrowth verify`; the caller passes readers and writers. Only one block of
+//! rows is in memory. Invalid UTF-8 is replaced within its line, because it comes from models and must
+//! not stop a run.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -17,20 +18,20 @@ use crate::error::VerifyError;
 use crate::grader::{Form, Grader, Pair};
 use crate::{About, Claim, Finding, Verdict, Verifier};
 
-/// Rows that are graded together.
+/// Maximum number of rows per block.
 const BLOCK: usize = 4096;
-/// Bytes of rows that are graded together.
+/// Maximum number of bytes per block.
 const BLOCK_BYTES: usize = 64 << 20;
-/// Characters of a bad value that an error quotes.
+/// Longest quotation of a bad value in an error, in characters.
 const QUOTED: usize = 60;
 
-/// Labels of a row of kind `choice` that names none.
+/// Labels of a row of kind `choice` without labels of its own.
 const DEFAULT_LABELS: [&str; 5] = ["A", "B", "C", "D", "E"];
 
-/// How many rows had which verdict.
+/// Number of rows by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Rows in all.
+    /// Number of all rows.
     pub rows: usize,
     /// Answers equal to their reference.
     pub equal: usize,
@@ -43,14 +44,15 @@ pub struct Tally {
 /// Grades every row of `input` and writes one verdict per row to `output`, in input order.
 ///
 /// A row is `{id?, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default),
-/// `answer` or `truncated` (a text that its token budget ended), `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an
-/// object from label to text. Other fields are ignored; a row without `id` gets the number of its
-/// line. A verdict is `{id, verdict, rule, reason?, micros}`. Empty lines are skipped.
+/// `answer` or `truncated` (a text ended by its token budget), `gold_form` is `answer` (default) or
+/// `text`, `choices` is a list of labels, `options` an object from label to text. Other fields are
+/// ignored; a row without `id` gets its line number as id. A verdict is
+/// `{id, verdict, rule, reason?, micros}`. Empty lines are skipped.
 ///
 /// # Errors
 ///
-/// [`VerifyError::Row`] names line and field of the first row of the wrong form; the verdicts of the
-/// blocks before it have been written.
+/// [`VerifyError::Row`] with line and field of the first malformed row; the verdicts of the blocks before
+/// it have been written.
 pub fn verify_jsonl(
     grader: &Grader,
     input: impl BufRead,
@@ -60,13 +62,13 @@ pub fn verify_jsonl(
     check_rows(input, output, |rows| Ok(batch::map_ordered(rows, threads, |row| row.grade(grader))))
 }
 
-/// As [`verify_jsonl`], by a verifier that gives findings, as a verifier command does: a row is put to it as
-/// a solution (`pred`) of a problem (`question`, if given, and `choices`) with the reference `gold`. A
-/// verdict then has the rule `command` and, if given, `score` and `trace`.
+/// As [`verify_jsonl`], with a verifier that gives findings, such as a verifier command. It gets each row
+/// as a solution (`pred`) of a problem (`question`, if given, and `choices`) with the reference `gold`.
+/// The verdicts then have the rule `command` and, if given, `score` and `trace`.
 ///
 /// # Errors
 ///
-/// As [`verify_jsonl`], and [`VerifyError::Verifier`] when the verifier cannot be asked any more.
+/// As [`verify_jsonl`], and [`VerifyError::Verifier`] if the verifier can no longer be used.
 pub fn verify_jsonl_with(
     verifier: &dyn Verifier,
     input: impl BufRead,
@@ -79,7 +81,7 @@ pub fn verify_jsonl_with(
     })
 }
 
-/// Reads rows block by block, and writes what `check` says of each.
+/// Reads rows block by block, and writes the results of `check`.
 fn check_rows(
     input: impl BufRead,
     mut output: impl Write,
@@ -100,7 +102,7 @@ fn check_rows(
     }
 }
 
-/// What was found about a row.
+/// Result for a row.
 struct Checked {
     verdict: Verdict,
     rule: &'static str,
@@ -121,7 +123,7 @@ impl Tally {
     }
 }
 
-/// A verdict as it is written.
+/// The serialised form of a verdict.
 #[derive(Serialize)]
 struct VerdictRow<'a> {
     id: &'a Value,
@@ -159,7 +161,7 @@ fn write_verdict(
     Ok(())
 }
 
-/// A row that has been read.
+/// A parsed row.
 struct CaseRow {
     id: Value,
     question: String,
@@ -192,7 +194,7 @@ impl CaseRow {
         }
     }
 
-    /// Puts the row to a verifier as a finished solution.
+    /// Has a verifier check the row as a finished solution.
     fn check(&self, verifier: &dyn Verifier) -> Checked {
         let start = Instant::now();
         let truncated = self.answer_form == Form::Truncated;
@@ -283,7 +285,7 @@ fn row(text: &str, line: usize) -> Result<CaseRow, VerifyError> {
     };
     let string = |field: &'static str| match object.get(field) {
         Some(Value::String(s)) => Ok(s.clone()),
-        // Numbers are what many sets publish as references.
+        // Many sets publish references as numbers.
         Some(Value::Number(n)) => Ok(n.to_string()),
         Some(other) => Err(fault(field, "a string", &other.to_string())),
         None => Err(fault(field, "a string", "nothing")),
@@ -307,7 +309,7 @@ fn row(text: &str, line: usize) -> Result<CaseRow, VerifyError> {
         question: object.get("question").and_then(Value::as_str).unwrap_or_default().to_owned(),
         gold: string("gold")?,
         answer: match object.get("pred") {
-            // A missing output is a wrong answer, not a wrong row.
+            // A missing output is a wrong answer, not a malformed row.
             Some(Value::Null) => String::new(),
             _ => string("pred")?,
         },
@@ -317,8 +319,8 @@ fn row(text: &str, line: usize) -> Result<CaseRow, VerifyError> {
     })
 }
 
-/// The JSON text with escapes of half a character, which writers make of bytes that are no UTF-8,
-/// replaced by the replacement character.
+/// Replaces unpaired surrogate escapes in JSON text by the replacement character; some writers produce
+/// them from invalid UTF-8.
 fn paired(text: &str) -> String {
     let half = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -334,7 +336,7 @@ fn paired(text: &str) -> String {
                 at += 6;
                 continue;
             }
-            // An escaped backslash starts no other escape.
+            // An escaped backslash does not begin another escape.
             _ if text[at..].starts_with("\\\\") => 2,
             _ => step.len_utf8(),
         };
@@ -344,7 +346,7 @@ fn paired(text: &str) -> String {
     out
 }
 
-/// Labels in their order with the texts that are given for them.
+/// Labels in order, with the texts given for them.
 fn options(
     object: &serde_json::Map<String, Value>,
     line: usize,

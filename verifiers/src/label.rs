@@ -1,17 +1,17 @@
-//! A choice label in front of an answer: `(C) 15`, `\textbf{(C)}\ 15`.
+//! Separates a choice label from the answer after it: `(C) 15`, `\textbf{(C)}\ 15`.
 //!
-//! It only takes the two apart; whether label or value is asked for depends on the other side. The
-//! form is that of contests whose answers are published with letter and value.
+//! Whether the label or the value is compared depends on the other side. This form is common in contests
+//! that publish answers with letter and value.
 
 /// Commands in which labels are set.
 const STYLES: [&str; 5] = ["\\textbf{", "\\text{", "\\mathrm{", "\\mathbf{", "\\textrm{"];
 /// Blanks between label and value.
 const BLANKS: [&str; 6] = ["\\qquad", "\\quad", "\\ ", "\\,", "\\;", "~"];
 
-/// Longest value behind a label, in bytes.
+/// Longest value after a label, in bytes.
 const MAX_VALUE: usize = 256;
 
-/// The label and the value behind it; nothing where no value follows or it has a label of its own.
+/// The label and the value after it; `None` if there is no value or if the value has another label.
 pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     let (label, value) = first(text)?;
     (value.len() <= MAX_VALUE && first(value).is_none()).then_some((label, value))
@@ -24,7 +24,7 @@ fn first(text: &str) -> Option<(&str, &str)> {
     let label =
         inner.get(..1).filter(|l| l.starts_with(|c: char| matches!(c, 'A'..='E' | 'a'..='e')))?;
     let mut rest = inner[1..].strip_prefix(')')?;
-    // A small letter names a part of a question only in front of a number; else it is a variable.
+    // A lower-case letter marks a part of a question only before a number; otherwise it is a variable.
     let numbered = rest.starts_with(' ')
         && rest.trim_start_matches([' ', '$', '-']).starts_with(|c: char| c.is_ascii_digit());
     if label.starts_with(|c: char| c.is_ascii_lowercase()) && !numbered {
@@ -51,7 +51,7 @@ fn first(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether the text is a label alone, in whatever dress.
+/// Whether the text is only a label, in any formatting.
 pub(crate) fn is_label(text: &str) -> bool {
     let mut bare = text.trim().trim_matches('$').trim();
     if let Some(inner) = STYLES.iter().find_map(|style| bare.strip_prefix(style)) {

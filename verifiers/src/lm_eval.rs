@@ -1,9 +1,9 @@
-//! Verdicts of EleutherAI's lm-evaluation-harness, for tables that have to match published ones.
+//! Verdicts of EleutherAI's lm-evaluation-harness, for tables that must match published ones.
 //!
-//! Each function follows one of its metrics, with that metric's known faults; none of them is used by
-//! [`crate::Grader`] and none is meant for rewards. Names carry the task's: `gsm8k` with its two
-//! filters, `minerva_math`, `hendrycks_math`. Where the harness asks SymPy, this
-//! crate reads the formulas as SymPy does and compares their values itself.
+//! Each function reproduces one metric of the harness, with that metric's known faults. None of them is
+//! used by [`crate::Grader`], and none is meant for rewards. Function names contain the task's name:
+//! `gsm8k` with its two filters, `minerva_math`, `hendrycks_math`. Where the harness uses SymPy, this
+//! crate parses the formulas as SymPy does and compares their values itself.
 
 mod hendrycks;
 mod minerva;
@@ -13,14 +13,14 @@ mod sympy;
 pub use hendrycks::hendrycks_math;
 pub use minerva::minerva_math;
 
-/// `gsm8k`, filter `strict-match`: what stands behind the first `#### ` that a number follows.
+/// `gsm8k`, filter `strict-match`: the number after the first `#### ` that is followed by one.
 #[must_use]
 pub fn gsm8k_strict_answer(output: &str) -> Option<&str> {
     output.match_indices("#### ").find_map(|(at, mark)| strict_number(&output[at + mark.len()..]))
 }
 
-/// `gsm8k_cot`, filter `strict-match`: what stands behind the first `The answer is ` that a number and
-/// one more character follow.
+/// `gsm8k_cot`, filter `strict-match`: the number after the first `The answer is ` that is followed by a
+/// number and one more character.
 #[must_use]
 pub fn gsm8k_cot_answer(output: &str) -> Option<&str> {
     output.match_indices("The answer is ").find_map(|(at, mark)| {
@@ -29,7 +29,7 @@ pub fn gsm8k_cot_answer(output: &str) -> Option<&str> {
         if rest[number.len()..].starts_with(|next| next != '\n') {
             return Some(number);
         }
-        // The pattern's last character is then the number's own last one.
+        // Otherwise the last character of the number itself is the "one more character" of the pattern.
         let shorter = &number[..number.len() - 1];
         (!matches!(shorter, "" | "-")).then_some(shorter)
     })
@@ -41,20 +41,20 @@ pub fn gsm8k_flexible_answer(output: &str) -> Option<&str> {
     last_loose_number(output)
 }
 
-/// Whether an answer that one of the filters found is the target: the solution with its `#### number`
+/// Whether an answer found by one of the filters matches the target: the solution with its `#### number`
 /// line, or that number.
 #[must_use]
 pub fn gsm8k_matches(target: &str, answer: Option<&str>) -> bool {
     answer.is_some_and(|answer| exact_match(target, answer))
 }
 
-/// `gsm8k` by the filter `strict-match`.
+/// `gsm8k` with the filter `strict-match`.
 #[must_use]
 pub fn gsm8k_strict(target: &str, output: &str) -> bool {
     gsm8k_matches(target, gsm8k_strict_answer(output))
 }
 
-/// `gsm8k` by the filter `flexible-extract`.
+/// `gsm8k` with the filter `flexible-extract`.
 #[must_use]
 pub fn gsm8k_flexible(target: &str, output: &str) -> bool {
     gsm8k_matches(target, gsm8k_flexible_answer(output))
@@ -89,8 +89,8 @@ fn last_loose_number(text: &str) -> Option<&str> {
     last
 }
 
-/// Equality after the task's `regexes_to_ignore`: commas, dollar signs, all before the last `#### `
-/// and one full stop at the end; letter case does not count.
+/// Equality after the task's `regexes_to_ignore`: commas, dollar signs, everything before the last `#### `
+/// and one full stop at the end are removed; letter case is ignored.
 fn exact_match(target: &str, answer: &str) -> bool {
     let plain = |text: &str| {
         let text = text.replace([',', '$'], "");
@@ -100,8 +100,8 @@ fn exact_match(target: &str, answer: &str) -> bool {
     plain(target) == plain(answer)
 }
 
-/// The content of the last box, as both MATH tasks read it. None where the harness itself fails: no box,
-/// a box that nothing closes, `\fbox`.
+/// The content of the last box, as both MATH tasks read it. `None` if the harness itself fails: no box,
+/// an unclosed box, `\fbox`.
 fn last_box(solution: &str) -> Option<&str> {
     if let Some((_, rest)) = solution.rsplit_once("\\boxed ") {
         return rest.split('$').next();
@@ -138,7 +138,7 @@ mod tests {
     fn chains_of_thought_name_their_answer() {
         assert_eq!(gsm8k_cot_answer("The answer is x. The answer is 1,005. Q"), Some("1,005."));
         assert_eq!(gsm8k_cot_answer("The answer is -7 apples"), Some("-7"));
-        // As the pattern has it: one character must follow, if need be the last digit.
+        // As in the original pattern, one more character must follow, if necessary the last digit.
         assert_eq!(gsm8k_cot_answer("The answer is 12"), Some("1"));
         assert_eq!(gsm8k_cot_answer("The answer is 12.\n"), Some("12"));
         assert_eq!(gsm8k_cot_answer("The answer is 7\nQ"), None);

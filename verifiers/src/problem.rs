@@ -1,7 +1,7 @@
-//! Chooses the check that belongs to a problem's kind of answer.
+//! Selects the check for a problem's kind of answer.
 //!
-//! It holds no rule of its own beyond that choice and the words by which a step states an answer; it
-//! is what searches and evaluations call.
+//! The only rules here are this selection and the words with which a step states an answer. Searches and
+//! evaluations call this module.
 
 use regrowth_datasets::{AnswerKind, Finish, Problem};
 

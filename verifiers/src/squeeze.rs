@@ -1,7 +1,7 @@
-//! Text without what never matters: blanks, delimiters, sizes of brackets and fractions.
+//! Removes text that never matters: blanks, delimiters, sizes of brackets and fractions.
 //!
-//! Equal squeezed texts are equal answers whether or not they parse, also values too large to
-//! compute. It is a plain filter over the characters.
+//! Two answers with equal squeezed texts are equal whether or not they parse, even if their values are
+//! too large to compute. The text is filtered by characters and commands, without parsing.
 
 /// The text without blanks, formula delimiters and layout commands.
 pub(crate) fn squeezed(text: &str) -> String {
@@ -40,7 +40,7 @@ pub(crate) fn squeezed(text: &str) -> String {
     out
 }
 
-/// The words of an answer that is words and numbers only; nothing for a formula.
+/// The words of an answer that consists of words and numbers only; `None` for a formula.
 pub(crate) fn wording(text: &str) -> Option<String> {
     let mut plain = text.replace(['$', '~'], " ");
     for command in
@@ -56,7 +56,7 @@ pub(crate) fn wording(text: &str) -> Option<String> {
     words.split(' ').any(spelled).then_some(words)
 }
 
-/// Whether the text starts with the whole command: `\left` but not `\leftarrow`.
+/// Whether the text begins with the complete command: `\left` but not `\leftarrow`.
 fn is_command(text: &str, command: &str) -> bool {
     text.strip_prefix(command).is_some_and(|after| {
         !command.ends_with(|c: char| c.is_ascii_alphabetic())

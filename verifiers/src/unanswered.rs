@@ -1,24 +1,25 @@
-//! How many solutions state no answer that can be read, and what to do about many of them.
+//! Counts solutions that state no readable answer, and warns if there are many.
 //!
-//! Searches, evaluations and rounds count alike, so their figures can be compared.
+//! Searches, evaluations and rounds use this count, so their figures are comparable.
 
 use regrowth_datasets::Finish;
 use serde::{Deserialize, Serialize};
 
 use crate::Statement;
 
-/// From this share on a user is warned, in percent (taste: below it some problems are just hard).
+/// Percentage of solutions from which the user is warned (not tuned: below it, some problems are just
+/// hard).
 const WARN_PERCENT: u64 = 20;
 
-/// Solutions by whether they state an answer.
+/// Number of solutions without an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Unanswered {
-    /// All solutions.
+    /// Number of all solutions.
     pub solutions: u64,
-    /// Those that ended by themselves and state no answer that can be read.
+    /// Solutions that ended by themselves without a readable answer.
     pub no_answer: u64,
-    /// Those that the token limit ended before they stated one.
+    /// Solutions that the token limit ended before they stated an answer.
     pub cut_off: u64,
 }
 
@@ -29,8 +30,8 @@ impl Statement {
         self.reason.is_some() && finish == Finish::Length
     }
 
-    /// How the answer was found, or why there is none: the name of a rule, `cut_off`, or the name of a
-    /// reason.
+    /// Name of the rule that found the answer, `cut_off`, or the name of the reason why there is no
+    /// answer.
     #[must_use]
     pub fn source(&self, finish: Finish) -> &'static str {
         match self.reason {
@@ -43,7 +44,7 @@ impl Statement {
 }
 
 impl Unanswered {
-    /// Adds a solution by what was read of it.
+    /// Counts a solution by its statement.
     pub fn add(&mut self, statement: &Statement, finish: Finish) {
         let cut_off = statement.is_cut_off(finish);
         self.solutions += 1;
@@ -51,14 +52,14 @@ impl Unanswered {
         self.no_answer += u64::from(statement.reason.is_some() && !cut_off);
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds another count.
     pub fn merge(&mut self, other: Self) {
         self.solutions += other.solutions;
         self.no_answer += other.no_answer;
         self.cut_off += other.cut_off;
     }
 
-    /// What to do, where a fifth of the solutions or more state no answer; `limit` names the setting
+    /// Advice, if a fifth of the solutions or more state no answer; `limit` is the name of the setting
     /// that cuts solutions off.
     #[must_use]
     pub fn warnings(&self, limit: &str) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The interface that a search and an evaluation use: a problem, a text, a verdict.
+//! The interface of verifiers for searches and evaluations: from a problem and a text to a verdict.
 
 use regrowth_datasets::{Finish, Problem};
 
@@ -11,7 +11,7 @@ pub enum Verdict {
     Equal,
     /// The answer is different from the reference.
     Different,
-    /// It could not be decided; callers count it as wrong and report the reason.
+    /// The verdict could not be decided; callers count it as wrong and report the reason.
     Undecided(String),
 }
 
@@ -31,34 +31,34 @@ pub trait Verifier: Send + Sync {
     /// Whether `step` states the final answer, so that the solution ends with it.
     fn states_answer(&self, problem: &Problem, step: &str) -> bool;
 
-    /// As [`verify`](Self::verify), where it is known how the solution ended: in one that ended by
-    /// [`Finish::Length`], an answer that reaches the end of the text unclosed is not stated.
+    /// As [`verify`](Self::verify), with the known end of the solution. If the solution ended by
+    /// [`Finish::Length`], an answer at the end of the text that nothing closes does not count.
     fn verify_finished(&self, problem: &Problem, solution: &str, finish: Finish) -> Verdict {
         let _ = finish;
         self.verify(problem, solution)
     }
 
-    /// As [`states_answer`](Self::states_answer), where it is known how the step ended.
+    /// As [`states_answer`](Self::states_answer), with the known end of the step.
     fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
         let _ = finish;
         self.states_answer(problem, step)
     }
 
-    /// Compares the answer stated in `solution` with another answer, which stands in the place of the
-    /// reference: for votes, and for judges by answers.
+    /// Compares the answer stated in `solution` with another answer, which is given as the problem's
+    /// reference; used for votes and for judges by answers.
     fn same_answer(&self, problem: &Problem, solution: &str) -> Verdict {
         self.verify(problem, solution)
     }
 
-    /// What a verifier that gives more than verdicts finds about claims on one problem, one finding each,
-    /// in order; `None` from a verifier of verdicts alone.
+    /// Findings for claims on one problem, one for each claim, in order; `None` if the verifier gives
+    /// verdicts only.
     fn examine(&self, problem: &Problem, claims: &[Claim<'_>]) -> Option<Vec<Finding>> {
         let _ = (problem, claims);
         None
     }
 
-    /// Why this verifier can give no verdicts any more. Callers stop, and deliver nothing that they made
-    /// of its last verdicts.
+    /// Why this verifier can no longer give verdicts; `None` while it can. On a failure, callers stop and
+    /// discard results that depend on its last verdicts.
     fn failure(&self) -> Option<String> {
         None
     }

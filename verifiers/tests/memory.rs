@@ -1,8 +1,8 @@
-//! At most 4 MiB for one comparison, measured by a counting allocator over every table of cases
-//! and the hostile inputs, and over the development set where its folder is given.
+//! A comparison uses at most 4 MiB, measured by a counting allocator over every table of cases and the
+//! hostile inputs, and over the development set if its folder is given.
 //!
-//! It counts what the process holds above its level before the comparison, so inputs are not counted.
-//! The tests of this program take turns: one beside another would be counted with it.
+//! Only memory beyond the level before the comparison is counted, so inputs are not included. The tests
+//! of this program take turns, because the memory of a concurrent test would be counted too.
 
 #![allow(unsafe_code, reason = "a counting allocator cannot be written without it")]
 
@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use regrowth_verifiers::{Form, Grader, Pair};
 
-/// Bytes that one comparison may hold at its peak.
+/// Maximum number of bytes that one comparison may hold at its peak.
 const LIMIT: usize = 4 << 20;
 
-/// Counts what the system's allocator gives out.
+/// Counts the memory allocated from the system's allocator.
 struct Counting;
 
-// Relaxed: one thread compares; the counters order nothing else.
+// Relaxed: only one thread compares; no other memory access is ordered by the counters.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
@@ -58,7 +58,7 @@ fn peak(work: impl FnOnce()) -> usize {
     PEAK.load(Ordering::Relaxed).saturating_sub(before)
 }
 
-/// The largest peak and what made it.
+/// The largest peak, and the name of the comparison that caused it.
 #[derive(Default)]
 struct Worst {
     bytes: usize,
@@ -102,7 +102,7 @@ fn hostile(worst: &mut Worst) {
     }
 }
 
-/// Held by the test that runs.
+/// Locked by the test that is running.
 static TURN: Mutex<()> = Mutex::new(());
 
 #[test]

@@ -1,4 +1,4 @@
-//! The synthetic game that all contestants search: branching 5, depth 30, everything a hash.
+//! The synthetic game that all programs search: branching 5, depth 30, every value a hash.
 //!
 //! Values are in [0, 1), priors of siblings sum to 1.
 
@@ -7,7 +7,7 @@ pub const BRANCHING: usize = 5;
 /// Steps until the game is over.
 pub const DEPTH: u32 = 30;
 
-/// A state: what led here, and how far.
+/// A state: a hash of the path to it, and its depth.
 #[derive(Clone, Copy)]
 pub struct State {
     hash: u64,

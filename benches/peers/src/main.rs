@@ -1,10 +1,10 @@
-//! Simulations per second on one synthetic game, all contestants in one run, medians of ten.
+//! Simulations per second on one synthetic game: all programs in one run, medians of ten.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml [SIMULATIONS [PART OF A NAME]]`
 //!
-//! One simulation is one descent, one expansion and one backup, in every contestant. Turns
-//! alternate, so that a busy machine is busy for all. OpenSpiel takes part where `OPENSPIEL_MCTS`
-//! names the program that `openspiel/build.sh` makes.
+//! In every program, one simulation is one descent, one expansion and one backup. The programs take
+//! turns, so that other load on the machine slows all of them alike. OpenSpiel is included if
+//! `OPENSPIEL_MCTS` is the path of the program that `openspiel/build.sh` builds.
 
 mod game;
 mod openspiel;
@@ -21,14 +21,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TURNS: usize = 10;
 
-/// One thread that keeps memory busy.
+/// One thread with enough leaves in flight to keep the memory busy.
 const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 16 };
 
-/// Simulations per second in one turn: by the clock, and by the time that the main thread has run; 0
-/// for the latter where another process does the work.
+/// Simulations per second in one turn: by wall-clock time, and by the CPU time of the main thread. The
+/// latter is 0 if another process does the work.
 type Rates = (f64, f64);
 
-/// Makes that many simulations on a fresh tree.
+/// Runs the given number of simulations on a fresh tree.
 type Run = Box<dyn FnMut(u64) -> Rates>;
 
 type Contestant = (&'static str, Run);
@@ -80,7 +80,7 @@ fn contestants() -> Vec<Contestant> {
     contestants
 }
 
-/// A contestant within this process.
+/// A program that runs within this process.
 fn timed(mut run: impl FnMut(u64) + 'static) -> Run {
     Box::new(move |simulations| {
         let (start, busy) = (Instant::now(), cpu_seconds());
@@ -95,15 +95,15 @@ fn median(mut rates: Vec<f64>) -> f64 {
     (rates[TURNS / 2] + rates[TURNS / 2 - 1]) / 2.0
 }
 
-/// Time that the main thread has run, which other processes cannot lengthen; 0 where the system
-/// does not tell.
+/// Seconds of CPU time of the main thread, which other processes cannot lengthen; 0 if the system does
+/// not report it.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text.split(' ').next().and_then(|n| n.parse::<f64>().ok());
     nanoseconds.unwrap_or(0.0) / 1e9
 }
 
-/// Two threads with a tree each: what two cores can do at best.
+/// Grows two trees in two threads, one tree each: the upper bound for two cores.
 fn two_trees(trees: &mut [Tree; 2], simulations: u64) {
     let [one, other] = trees;
     std::thread::scope(|scope| {

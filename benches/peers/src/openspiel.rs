@@ -1,7 +1,8 @@
-//! OpenSpiel's search on the synthetic game, in a process of its own that is asked turn by turn.
+//! OpenSpiel's search on the synthetic game, in a separate process that is started once and queried each
+//! turn.
 //!
-//! It knows the program's manners alone: a number of simulations goes in, the seconds of the search
-//! come out. The program itself is `openspiel/search.cc`, and `openspiel/build.sh` makes it.
+//! Protocol: one line with a number of simulations in, one line with the seconds of the search out. The
+//! program is `openspiel/search.cc`, built by `openspiel/build.sh`.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -9,10 +10,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::Run;
 
-/// Names the program.
+/// Environment variable with the path of the program.
 const VARIABLE: &str = "OPENSPIEL_MCTS";
 
-/// The contestant, unless no program is named: then a word on how to build it.
+/// OpenSpiel's entry. `None` if the variable is not set; then a line on how to build the program is
+/// printed.
 pub fn contestant() -> Option<Run> {
     let Some(path) = std::env::var_os(VARIABLE) else {
         let build = format!("export {VARIABLE}=$(benches/peers/openspiel/build.sh DIR)");
@@ -20,7 +22,7 @@ pub fn contestant() -> Option<Run> {
         return None;
     };
     let mut program = Program::start(&path);
-    // The main thread only waits: it has no rate of its own.
+    // The main thread only waits, so its CPU time says nothing: rate 0.
     Some(Box::new(move |simulations| (simulations as f64 / program.seconds(simulations), 0.0)))
 }
 
@@ -40,7 +42,7 @@ impl Program {
         Self { process, answers }
     }
 
-    /// The seconds that the search of one turn took.
+    /// Seconds of the search in one turn.
     fn seconds(&mut self, simulations: u64) -> f64 {
         let questions = self.process.stdin.as_mut().expect("stdin is piped");
         writeln!(questions, "{simulations}").expect("the program listens");
@@ -51,7 +53,7 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// Waiting closes the program's input, at whose end it ends.
+    /// Waiting closes the program's standard input, and the program exits at the end of its input.
     fn drop(&mut self) {
         let _ = self.process.wait();
     }

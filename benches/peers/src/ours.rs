@@ -28,13 +28,13 @@ impl Evaluator for Game {
     }
 }
 
-/// A tree to be grown again and again.
+/// A tree that is grown again and again.
 pub fn tree(weights: BackupWeights) -> Tree {
     Tree::new(1.0, weights)
 }
 
-/// Grows the tree from nothing, in the memory that it has: the allocator keeps that of the peers'
-/// trees for them as well.
+/// Grows the tree from its root, reusing the memory that it has allocated. The peers' allocator also
+/// keeps the memory of their trees.
 pub fn run(tree: &mut Tree, simulations: u64, options: GrowOptions) {
     let rule = SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
     tree.clear();

@@ -1,7 +1,7 @@
-//! The crates `mcts` and `treant` on the synthetic game; one is a descendant of the other, so one
-//! text serves both.
+//! The crates `mcts` and `treant` on the synthetic game. One is a fork of the other, so one macro serves
+//! both.
 
-/// Values of the peers are whole numbers.
+/// Fixed-point scale: the peers' values are integers.
 const SCALE: f64 = 1e6;
 
 macro_rules! peer {

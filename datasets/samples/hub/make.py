@@ -1,4 +1,4 @@
-"""Writes the rows of published layouts, our own questions in the columns of the Hugging Face hub, as JSON
+"""Writes rows of published layouts, our own questions in the columns of the Hugging Face hub, as JSON
 lines and as Parquet with the hub's types. Run in this folder; needs pyarrow."""
 
 import json
@@ -143,7 +143,7 @@ CODECS = ["snappy", "zstd", "gzip", "none"]
 for place, (name, (schema, rows)) in enumerate(SETS.items()):
     with open(f"{name}.jsonl", "w") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    # Every other file with Arrow's large strings, which newer versions of `datasets` write.
+    # Every second file uses Arrow's large strings, which newer versions of `datasets` write.
     types = {key: pa.large_string() if place % 2 and kind == TEXT else kind for key, kind in schema.items()}
     table = pa.Table.from_pylist(rows, schema=pa.schema(types))
     pq.write_table(table, f"{name}.parquet", compression=CODECS[place % len(CODECS)])

@@ -1,7 +1,8 @@
-//! Sets that publish the right answer apart from the wrong ones, without labels: SciQ (Welbl et al.
-//! 2017, arXiv:1707.06209), GPQA (Rein et al. 2023, arXiv:2311.12022) and TruthfulQA's first form (Lin
-//! et al. 2021, arXiv:2109.07958). The options get letters in an order that the texts alone decide, so
-//! that the right one is not always at one place and is at the same place in every file and run.
+//! Sets that publish the right answer in one column and the wrong ones in others, without labels: SciQ
+//! (Welbl et al. 2017, arXiv:1707.06209), GPQA (Rein et al. 2023, arXiv:2311.12022) and TruthfulQA's
+//! first form (Lin et al. 2021, arXiv:2109.07958). The options are shuffled and lettered. The order
+//! depends on the texts alone: the right option is not always at one place, but at the same place in
+//! every file and run.
 
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub(super) fn gpqa(row: &Row) -> Result<Problem, Fault> {
     apart(row, b"gpqa", &columns, &["Record ID", "id"])
 }
 
-/// Where the question and its answers are.
+/// Names of the columns of the question and its answers.
 struct Columns<'a> {
     question: &'a str,
     right: &'a str,
@@ -44,7 +45,8 @@ fn apart(row: &Row, set: &[u8], columns: &Columns, ids: &[&str]) -> Result<Probl
     Ok(Problem { id: id.unwrap_or_default(), ..problem })
 }
 
-/// TruthfulQA, one right answer: question, mc1_targets {choices, labels}, the labels 0 and one 1.
+/// TruthfulQA with one right answer: question, mc1_targets {choices, labels}; one label is 1, the others
+/// 0.
 pub(super) fn truthfulqa(row: &Row) -> Result<Problem, Fault> {
     const NAME: &str = "mc1_targets";
     let question = row.text("question")?;
@@ -66,8 +68,8 @@ pub(super) fn truthfulqa(row: &Row) -> Result<Problem, Fault> {
     }
 }
 
-/// A problem with the options in an order by a hash of `set`, question and text; `name` is the column
-/// of the right one.
+/// A problem whose options are ordered by a hash of `set`, question and option text. `name` is the column
+/// of the right option.
 fn shuffled(
     set: &[u8],
     question: &str,

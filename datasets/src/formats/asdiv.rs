@@ -1,6 +1,6 @@
-//! ASDiv (Miao et al. 2020, arXiv:2106.15772): XML with Body, Question and an Answer that carries its
-//! unit in brackets ("9 (apples)"); the hub's columns have small letters. Some answers are several
-//! values ("6 (cm); 15 (cm)"), some are names, times or ratios.
+//! ASDiv (Miao et al. 2020, arXiv:2106.15772): XML with Body, Question and an Answer with its unit in
+//! brackets ("9 (apples)"); the columns on the hub are in lower case. Some answers are several values ("6
+//! (cm); 15 (cm)"), some are names, times or ratios.
 
 use super::{free, number};
 use crate::fault::Fault;
@@ -18,7 +18,8 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     Ok(Problem { id, level, ..free(question, answer, kind) })
 }
 
-/// One number; several values as a list of numbers in the published order; else as published.
+/// Reference and kind: one number; several values as a list of numbers in the published order; otherwise
+/// the published text.
 fn reference(text: &str) -> (String, AnswerKind) {
     let numbers: Option<Vec<String>> =
         text.split(';').map(|value| number::plain(without_unit(value))).collect();

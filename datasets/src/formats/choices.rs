@@ -1,5 +1,5 @@
-//! Options of a multiple-choice row in every form in which sets publish them: one column, or one
-//! column an option. Which of them is right is `reference`'s business.
+//! Options of a multiple-choice row in every published form: all in one column, or one column per option.
+//! Which option is right is decided in `reference`.
 
 use serde_json::{Map, Value};
 
@@ -13,8 +13,8 @@ const EXPECTED: &str = "a list of texts, a list of {label, text}, {text: [..], l
 /// Columns that hold all options of a row.
 const WHOLE: [&str; 3] = ["choices", "options", "endings"];
 
-/// Columns that hold one option each (CMMLU; MedMCQA; PIQA; rows of one's own). Those that count from
-/// one, `option1` (WinoGrande), label their options.
+/// Columns that hold one option each (CMMLU; MedMCQA; PIQA; users' own rows). Columns that count from
+/// one, such as `option1` (WinoGrande), label their options.
 const SPREAD: [&[&str]; 10] = [
     &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
     &["opa", "opb", "opc", "opd", "ope"],
@@ -28,7 +28,7 @@ const SPREAD: [&[&str]; 10] = [
     &["sol1", "sol2"],
 ];
 
-/// How the columns begin that label their options with the number behind it.
+/// Prefixes of columns whose options are labelled with the number after the prefix.
 const NUMBERED: [&str; 2] = ["option", "option_"];
 
 /// The options of a row.
@@ -36,11 +36,11 @@ const NUMBERED: [&str; 2] = ["option", "option_"];
 pub(super) struct Options {
     /// In the order of the file.
     pub choices: Vec<Choice>,
-    /// Whether the labels stand in the file; else they are A, B, C, ... by position.
+    /// Whether the file labels the options; if false, the labels are A, B, C, ... by position.
     pub labelled: bool,
 }
 
-/// The options of a row, in whichever columns they stand; `None` for an open question.
+/// The options of a row, in any of the known columns; `None` for an open question.
 pub(super) fn of_row(row: &Row) -> Result<Option<Options>, Fault> {
     let mut found: Option<(&str, Options)> = None;
     let whole = WHOLE.into_iter().filter(|name| row.filled(name).is_some());
@@ -64,14 +64,14 @@ pub(super) fn of_row(row: &Row) -> Result<Option<Options>, Fault> {
     Ok(found.map(|(_, options)| options))
 }
 
-/// The options in column `name`:
+/// The options in column `name`, in one of these forms:
 ///
 /// * `["red", "blue"]`, labelled A, B, ...
 /// * `["A) red", "(B) blue"]`, with their letters (AQuA, AGIEval)
 /// * `[{"label": "A", "text": "red"}, ...]` (ARC as released), `{"key", "value"}` (MedQA)
 /// * `{"text": ["red", ..], "label": ["A", ..]}` (ARC on the hub)
 /// * `{"A": "red", "B": "blue"}` (MedQA); empty options are left out
-/// * any of these as JSON in a text (a CSV column).
+/// * any of these forms as JSON in a text (a CSV column).
 pub(super) fn read(row: &Row, name: &str) -> Result<Options, Fault> {
     let value = row.get(name);
     let fault = || Fault::of(name, EXPECTED, value);
@@ -85,7 +85,7 @@ pub(super) fn read(row: &Row, name: &str) -> Result<Options, Fault> {
     }
 }
 
-/// Labels A, B, C, ... for `texts`; `None` for more than 26.
+/// Labels `texts` A, B, C, ...; `None` if there are more than 26.
 pub(super) fn lettered(texts: impl IntoIterator<Item = String>) -> Option<Vec<Choice>> {
     let letters = ('A'..='Z').map(String::from);
     let mut texts = texts.into_iter();
@@ -93,7 +93,7 @@ pub(super) fn lettered(texts: impl IntoIterator<Item = String>) -> Option<Vec<Ch
     texts.next().is_none().then_some(choices)
 }
 
-/// "A)32400", "(A) 32400" or "A. 32400" as label and text.
+/// Splits "A)32400", "(A) 32400" or "A. 32400" into label and text.
 pub(super) fn split_label(option: &str) -> Option<Choice> {
     let option = option.trim();
     let inner = option.strip_prefix('(').unwrap_or(option);
@@ -103,7 +103,8 @@ pub(super) fn split_label(option: &str) -> Option<Choice> {
     fits.then(|| Choice { label: label.to_owned(), text: text.trim().to_owned() })
 }
 
-/// One column an option; the columns after the last filled one are options that the row lacks.
+/// Reads one column per option. Empty columns after the last filled one are options that the row does not
+/// have.
 fn one_a_column(row: &Row, names: &[&str]) -> Result<Options, Fault> {
     let values: Vec<Option<&Value>> = names.iter().map(|name| row.exact(name)).collect();
     let count = values.iter().rposition(|v| v.is_some_and(|v| !is_empty(v))).map_or(0, |i| i + 1);
@@ -148,7 +149,7 @@ fn labelled(choices: Vec<Choice>) -> Options {
     Options { choices, labelled: true }
 }
 
-/// Texts that all begin with their letters, in order, lose them.
+/// If all texts begin with their letters, in order, removes the letters from the texts.
 fn from_texts(texts: Vec<String>) -> Option<Options> {
     let split: Option<Vec<Choice>> = texts.iter().map(|text| split_label(text)).collect();
     let in_order = |choices: &[Choice]| {
@@ -164,7 +165,7 @@ fn from_texts(texts: Vec<String>) -> Option<Options> {
     }
 }
 
-/// An object from label to text; sorted, as an object has no order: A to Z, 1 to 10.
+/// Reads an object from label to text. It is sorted, A to Z or 1 to 10, because an object has no order.
 fn by_label(fields: &Map<String, Value>) -> Option<Options> {
     let filled = fields.iter().filter(|(_, text)| !is_empty(text));
     let mut choices: Vec<Choice> = filled

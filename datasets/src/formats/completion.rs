@@ -1,5 +1,5 @@
-//! Sets that ask for the better continuation and name it by its position from zero: HellaSwag (Zellers
-//! et al. 2019, arXiv:1905.07830) and PIQA (Bisk et al. 2019, arXiv:1911.11641). Test parts have no
+//! Sets that ask for the better continuation; the label is its position from zero: HellaSwag (Zellers et
+//! al. 2019, arXiv:1905.07830) and PIQA (Bisk et al. 2019, arXiv:1911.11641). Rows of test splits have no
 //! label, or -1.
 
 use super::{choices, multiple_choice, reference};
@@ -7,8 +7,8 @@ use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
 
-/// HellaSwag: ctx, endings, label; the activity comes before the context, as the set's authors and
-/// lm-eval put it.
+/// HellaSwag: ctx, endings, label. The activity is put before the context, as the set's authors and
+/// lm-eval do.
 pub(super) fn hellaswag(row: &Row) -> Result<Problem, Fault> {
     let context = row.text("ctx")?;
     let question = match row.optional_text("activity_label") {

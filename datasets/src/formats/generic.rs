@@ -1,12 +1,13 @@
-//! Rows of one's own, and the layouts of sets that have nothing else (MMLU, MMLU-Pro, MedQA, CMMLU,
+//! Users' own rows, and the layouts of sets with the same columns (MMLU, MMLU-Pro, MedQA, CMMLU,
 //! MedMCQA): `question`, and optionally `answer`, options, `id`, `kind`, `solution`, `level`, `source`.
-//! What is left out is told from the answer, so the smallest row that a person would write works. Rows
-//! of [`Problem`] itself read back unchanged.
+//! Missing values are inferred from the answer, so a minimal row works. Serialised rows of [`Problem`]
+//! read back unchanged.
 //!
-//! * options: see `choices`; which of them is right: see `reference`.
-//! * `answer` without options: a number, or text; of a worked solution what it states, see `stated`.
-//! * `kind`: `number`, `math` or `text`; without it a number is a `number`, text with a digit or
-//!   mathematical sign and no word is `math`, other text is `text`.
+//! * options: see `choices`; which option is right: see `reference`.
+//! * `answer` without options: a number or text. If it is a worked solution, the answer is extracted from
+//!   it, see `stated`.
+//! * `kind`: `number`, `math` or `text`. Without it, a number is a `number`, text with a digit or
+//!   mathematical sign and without a word is `math`, and other text is `text`.
 
 use serde_json::{Value, json};
 
@@ -16,8 +17,8 @@ use crate::fault::Fault;
 use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
-/// Columns that hold the reference of an open question, in the order in which they are looked for:
-/// rows of one's own, MultiArith on the hub, OpenMathReasoning, Calc-X.
+/// Columns that may hold the reference of an open question, in order of precedence: users' own rows,
+/// MultiArith on the hub, OpenMathReasoning, Calc-X.
 pub(super) const ANSWERS: [&str; 5] =
     ["answer", "final_ans", "final_answer", "expected_answer", "result"];
 
@@ -37,7 +38,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     })
 }
 
-/// A multiple-choice problem with the reference that the row's columns name.
+/// A multiple-choice problem; the row's columns decide which option is right.
 pub(super) fn choice(
     row: &Row,
     question: String,
@@ -55,7 +56,7 @@ fn open(row: &Row, question: String) -> Result<Problem, Fault> {
     }
     let Stated { answer, solution } = match (row.first_reference(&ANSWERS)?, &named) {
         (None, _) => Stated { answer: String::new(), solution: None },
-        // Text is compared as it stands.
+        // The user chose `text`: the reference is kept unchanged.
         (Some((_, answer)), Some(AnswerKind::Text)) => Stated { answer, solution: None },
         (Some((name, answer)), _) => stated(name, &answer)?,
     };
@@ -67,7 +68,7 @@ fn open(row: &Row, question: String) -> Result<Problem, Fault> {
     Ok(Problem { solution, ..free(question, answer, kind) })
 }
 
-/// The kind that the row names, as a word or in the form of [`AnswerKind`].
+/// The kind in the column `kind`, as a word or as a serialised [`AnswerKind`].
 fn explicit_kind(row: &Row) -> Result<Option<AnswerKind>, Fault> {
     let value = match row.get("kind") {
         None | Some(Value::Null) => return Ok(None),

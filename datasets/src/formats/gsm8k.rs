@@ -9,7 +9,7 @@ use crate::fault::{Fault, quote};
 use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
-/// Stands before the final answer.
+/// Mark before the final answer.
 pub(super) const ANSWER_MARK: &str = "####";
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {

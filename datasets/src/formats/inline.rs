@@ -7,7 +7,7 @@ use crate::fault::{Fault, quote};
 use crate::rows::Row;
 use crate::{Choice, Problem};
 
-/// Parts stem and options in the science mixture.
+/// Text between the question and its options in the science mixture.
 pub(super) const SCIENCE_MCQ_MARK: &str = "Answer Choices:";
 
 /// A row of the AI2 CSV files.
@@ -34,15 +34,17 @@ pub(super) fn science_mcq(row: &Row) -> Result<Problem, Fault> {
     Ok(Problem { id: row.scalar("id").unwrap_or_default(), ..problem })
 }
 
-/// Stem and options: the longest row of labels A, B, ... or 1, 2, ... that can be found.
+/// Splits `text` into question and options: the longest sequence of labels A, B, ... or 1, 2, ... that is
+/// found.
 fn split(text: &str) -> Result<(String, Vec<Choice>), Fault> {
     let alphabets = [('A'..='H').collect::<Vec<_>>(), ('1'..='8').collect()];
     let found = (2..=8).rev().find_map(|n| alphabets.iter().find_map(|a| parse(text, &a[..n])));
     found.ok_or_else(|| Fault::new("question", "options such as `(A) .. (B) ..`", quote(text)))
 }
 
-/// Stem and options with exactly these labels, found from the last to the first: each mark is the
-/// last one that leaves text before the next, so that a letter in an option is not taken for one.
+/// Splits `text` into question and options with exactly these labels, searching from the last label to
+/// the first. Each mark is the last one with some text between it and the next mark, so that a letter
+/// inside an option is not mistaken for a label.
 fn parse(text: &str, labels: &[char]) -> Option<(String, Vec<Choice>)> {
     let mut end = text.len();
     let mut choices = Vec::with_capacity(labels.len());

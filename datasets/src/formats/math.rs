@@ -1,7 +1,7 @@
-//! Mathematics with its answer as LaTeX: MATH (Hendrycks et al. 2021, arXiv:2103.03874) with problem,
-//! solution, level and type; MATH-500 with answer and unique_id; AIME with Problem and Answer in small
-//! or capital letters; NuminaMath with problem and solution. Without an answer it is what the last
-//! `\boxed{}` of the solution holds. The LaTeX stays as it is.
+//! Mathematics with a LaTeX answer: MATH (Hendrycks et al. 2021, arXiv:2103.03874) with problem,
+//! solution, level and type; MATH-500 with answer and unique_id; AIME with Problem and Answer, in lower
+//! case or capitalised; NuminaMath with problem and solution. Without an answer column, the answer is the
+//! content of the last `\boxed{}` of the solution. The LaTeX is kept unchanged.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::fault::{Fault, quote};
 use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
-/// What NuminaMath-1.5 writes where there is no answer to check.
+/// Answers of NuminaMath-1.5 for problems without an answer to check.
 const NO_ANSWER: [&str; 2] = ["proof", "notfound"];
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
@@ -34,7 +34,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     })
 }
 
-/// The reference; empty where the row has none. With the solution that stood in its place.
+/// The reference, empty if the row has none; and the worked solution, if the answer column held one.
 fn answer(row: &Row, solution: Option<&str>) -> Result<Stated, Fault> {
     let alone = |answer: &str| Stated { answer: answer.to_owned(), solution: None };
     match (row.first_reference(&ANSWERS)?, solution) {
@@ -59,8 +59,8 @@ fn level(value: &Value) -> Option<u32> {
     }
 }
 
-/// What the last `\boxed` or `\fbox` with balanced braces holds; `\boxed 5` without braces holds
-/// the next word.
+/// Content of the last `\boxed` or `\fbox` with balanced braces; for `\boxed 5` without braces, the next
+/// word.
 pub(super) fn last_boxed(solution: &str) -> Option<&str> {
     let mut starts: Vec<usize> =
         ["\\boxed", "\\fbox"].iter().flat_map(|c| solution.match_indices(c)).map(end).collect();
@@ -78,7 +78,7 @@ fn end((start, command): (usize, &str)) -> usize {
     start + command.len()
 }
 
-/// Where the brace closes that was opened before `text`; braces after a backslash are text.
+/// Position of the brace that closes a brace opened before `text`. Braces after a backslash are text.
 fn balanced(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut escaped = false;

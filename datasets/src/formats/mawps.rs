@@ -1,6 +1,6 @@
-//! The MAWPS family (Koncel-Kedziorski et al. 2016): MultiArith, AddSub and SingleEq as one array of
-//! `sQuestion` and `lSolutions`, whose members are numbers or numeric strings; and MAWPS on the hub,
-//! whose questions name their numbers N_00, N_01, ... and list them in `Numbers`.
+//! The MAWPS family (Koncel-Kedziorski et al. 2016): MultiArith, AddSub and SingleEq, with `sQuestion`
+//! and `lSolutions`, a list of numbers or numeric strings; and MAWPS on the hub, whose questions call
+//! their numbers N_00, N_01, ... and list them in `Numbers`.
 
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
-//! Formats: which published set a row comes from, and what problem it states. Each format is a
-//! function of one row in a file of its own; this file knows their names and how to tell them
-//! apart. Containers (JSON lines, arrays, CSV, XML, Parquet) are another matter, see `rows`.
+//! Problem formats: detect which published set a row comes from, and convert the row into a problem. Each
+//! format is a function of one row in its own file; this file holds their names and the detection.
+//! Containers (JSON lines, arrays, CSV, XML, Parquet) are in `rows`.
 
 mod apart;
 mod aqua;
@@ -121,7 +121,7 @@ impl Format {
     /// Name on the command line and in [`Problem::source`].
     #[must_use]
     pub fn name(self) -> &'static str {
-        // Every format is in the table: a test looks each of them up.
+        // Every format is in the table; a test looks each of them up.
         Self::NAMES.iter().find(|(format, _)| *format == self).map_or("generic", |(_, name)| name)
     }
 
@@ -131,8 +131,8 @@ impl Format {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// The format that a row with these columns has; `None` if there is no question that we know.
-    /// Columns decide alone, except where two sets share all of theirs.
+    /// The format of a row with these columns; `None` if the row has no known question column. Only the
+    /// column names decide, except for sets that share all of their names.
     pub(crate) fn detect(row: &Row) -> Option<Self> {
         const SIGNS: [(&[&str], Format); 20] = [
             (&["sQuestion", "lSolutions"], Format::Mawps),
@@ -172,8 +172,8 @@ impl Format {
         })
     }
 
-    /// The problem that a row of this format states; its id is empty where the row has none, its
-    /// answer where the row has no reference.
+    /// The problem in a row of this format. Its id is empty if the row has none, its answer is empty if
+    /// the row has no reference.
     pub(crate) fn problem(self, row: &Row) -> Result<Problem, Fault> {
         let mut problem = match self {
             Self::Gsm8k => gsm8k::problem(row),
@@ -200,9 +200,9 @@ impl Format {
         Ok(problem)
     }
 
-    /// Columns of the set that are not read and say nothing that a problem needs: worked
-    /// explanations, repetitions and forms of the same problem. A name that ends in `*` stands for all
-    /// that begin so.
+    /// Columns of the set that are not read because no problem needs them: worked explanations,
+    /// repetitions and other forms of the same problem. A name that ends in `*` matches all names with
+    /// that beginning.
     pub(crate) fn ignored(self) -> &'static [&'static str] {
         match self {
             Self::Math => {
@@ -224,7 +224,7 @@ impl Format {
             Self::ScienceMcq => &["answer_content", "knowledge", "label"],
             Self::MmluPro => &["cot_content"],
             Self::MedQa => &["metamap_phrases"],
-            // About sixty columns on who wrote, revised and answered a question.
+            // About sixty columns on the people who wrote, revised and answered a question.
             Self::Gpqa => &["*"],
             Self::TruthfulQa => &["mc2_targets"],
             Self::HellaSwag => &["ctx_a", "ctx_b"],
@@ -244,7 +244,7 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = String;
 
-    /// Takes the names of [`Format::ALL`], and those of sets that share a format.
+    /// Accepts the names of [`Format::ALL`], and names of sets that share a format.
     fn from_str(name: &str) -> Result<Self, String> {
         let shared = match name {
             "multiarith" | "addsub" | "singleeq" => Some(Self::Mawps),
@@ -274,8 +274,8 @@ fn free(question: String, answer: String, kind: AnswerKind) -> Problem {
     }
 }
 
-/// A multiple-choice problem, if there are two options or more, labels do not repeat and `label`,
-/// found in field `name`, is one of them or empty: no reference.
+/// A multiple-choice problem. There must be at least two options with distinct labels; `label`, from
+/// column `name`, must be one of the labels, or empty if there is no reference.
 fn multiple_choice(
     question: String,
     choices: Vec<Choice>,

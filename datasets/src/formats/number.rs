@@ -1,5 +1,5 @@
-//! Plain numbers as reference answers write them, and the kind of a reference. It reads published
-//! references only; what a model wrote is the verifiers' business.
+//! Plain numbers in published reference answers, and the kind of a reference. Numbers in a model's output
+//! are parsed by the verifiers.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use crate::AnswerKind;
 use crate::fault::Fault;
 use crate::rows::{Row, scalar};
 
-/// A decimal number, with or without sign, dollar sign and thousands separators, as digits alone
-/// (`$1,080` is `1080`); `None` for anything else.
+/// A decimal number, with or without sign, dollar sign and thousands separators, reduced to its digits
+/// (`$1,080` becomes `1080`); `None` for anything else.
 pub(super) fn plain(text: &str) -> Option<String> {
     let text = text.trim();
     let (sign, text) = match text.strip_prefix('-') {
@@ -38,14 +38,14 @@ pub(super) fn value(value: &Value) -> Option<String> {
     Some(number.strip_suffix(".0").map_or(number.clone(), str::to_owned))
 }
 
-/// The number in a column, see [`value`]; empty where the column is.
+/// The number in a column, see [`value`]; empty if the column is empty.
 pub(super) fn optional(row: &Row, name: &str) -> Result<String, Fault> {
     let Some(found) = row.reference(name)? else { return Ok(String::new()) };
     value(&found).ok_or_else(|| Fault::of(name, "a number", Some(&found)))
 }
 
-/// Kind of a reference whose set does not say it: a number; mathematics, if it has a digit or sign
-/// and no word; else text (names, times, ratios such as `5:6`).
+/// Kind of a reference whose set does not state it: a number; mathematics, if it has a digit or sign and
+/// no word; otherwise text (names, times, ratios such as `5:6`).
 pub(super) fn kind_of(answer: &str) -> AnswerKind {
     if plain(answer).is_some() {
         return AnswerKind::Number;

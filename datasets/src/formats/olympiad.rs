@@ -1,5 +1,5 @@
 //! OlympiadBench (He et al. 2024, arXiv:2402.14008), its text-only parts: `question` after `context`,
-//! `final_answer` and `solution` as lists, `unit` apart from the answer. Problems with images are
+//! `final_answer` and `solution` as lists, `unit` in a column of its own. Problems with images are
 //! refused, as in every format; proofs have no final answer.
 
 use serde_json::Value;
@@ -18,7 +18,8 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
         question = format!("{question}\nState the answer in {unit}.");
     }
     let answers = texts(row, "final_answer")?;
-    // Several values stand in one text with commas already; in a list they are meant alike.
+    // Some rows hold several values in one text, separated by commas; the values of a list are joined in
+    // the same way.
     let several = row.get("is_multiple_answer").and_then(Value::as_bool).unwrap_or(true);
     if answers.len() > 1 && !several {
         let got = format!("{} of them", answers.len());
@@ -32,7 +33,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     })
 }
 
-/// A text, or a list of texts; empty where there is nothing.
+/// A text or a list of texts as a list; empty if the column is empty.
 fn texts(row: &Row, name: &str) -> Result<Vec<String>, Fault> {
     match row.get(name) {
         None => Ok(Vec::new()),

@@ -1,11 +1,11 @@
-//! Which option a row calls right: by position, label or text, in one column or in several that must
-//! agree. A JSON whole number is a position counted from zero, as in MMLU, and is never compared with
-//! the options' texts. What could be read in two ways is refused, or read as documented and said.
+//! Which option of a row is right: given by position, label or text, in one column or in several that
+//! must agree. A JSON integer is a position counted from zero, as in MMLU, and is never compared with the
+//! options' texts. An ambiguous value is refused, or read as documented here with a note.
 //!
 //! | value | read as |
 //! |---|---|
-//! | whole number | a position from zero; the label, where the file labels its options with digits |
-//! | text of digits | the label, where the file has it; the text of an option; a position from zero |
+//! | integer | a position from zero; the label, if the file labels its options with digits |
+//! | text of digits | the label, if the file has it; the text of an option; a position from zero |
 //! | other text | the label (`B`, `b`, `(B)`), then the exact text of one option |
 //! | nothing, or -1 | no reference |
 //!
@@ -17,7 +17,7 @@ use super::choices::{Options, split_label};
 use crate::fault::{Fault, quote};
 use crate::rows::{Row, scalar};
 
-/// Columns that may name the right option. Those that hold something must agree.
+/// Columns that may give the right option. All of them that are filled must agree.
 const COLUMNS: [&str; 7] = [
     "answer",
     "answer_index",
@@ -28,10 +28,10 @@ const COLUMNS: [&str; 7] = [
     "answerKey",
 ];
 
-/// Columns that name it where none of [`COLUMNS`] holds anything (HellaSwag, PIQA, AGIEval).
+/// Columns that are read only if all of [`COLUMNS`] are empty (HellaSwag, PIQA, AGIEval).
 const OTHERWISE: [&str; 3] = ["label", "gold", "target"];
 
-/// Label of the right option; `None` where the row does not say it. With it, the column it is from.
+/// Label of the right option, and the column that gives it; `None` if the row has no reference.
 pub(super) fn label(row: &Row, options: &Options) -> Result<Option<(String, String)>, Fault> {
     let mut found: Option<(&str, usize)> = None;
     let mut columns = filled(row, options, &COLUMNS)?;
@@ -53,7 +53,8 @@ pub(super) fn label(row: &Row, options: &Options) -> Result<Option<(String, Stri
     Ok(found.map(|(name, i)| (options.choices[i].label.clone(), name.to_owned())))
 }
 
-/// The columns that hold something. The text of an option is taken as it stands, whatever it looks like.
+/// The columns that are filled. A value that equals the text of an option is kept unchanged, even if it
+/// looks empty or like a list.
 fn filled(
     row: &Row,
     options: &Options,
@@ -73,8 +74,8 @@ fn filled(
     found.filter_map(Result::transpose).collect()
 }
 
-/// Label of the option at the position from zero that column `name` holds, as number or as text;
-/// `None` where it is empty or -1. For sets whose reference is a position, whatever the texts say.
+/// Label of the option at the position from zero in column `name`, a number or text; `None` if the column
+/// is empty or -1. For sets whose reference is a position, whatever the options' texts are.
 pub(super) fn at_position(
     row: &Row,
     options: &Options,
@@ -96,7 +97,7 @@ fn shown(options: &Options, position: usize) -> String {
     format!("{} ({})", choice.label, quote(&choice.text))
 }
 
-/// Position of the option that `value` of column `name` names.
+/// Position of the option that `value` of column `name` refers to.
 fn position(
     row: &Row,
     options: &Options,
@@ -140,7 +141,7 @@ fn labels(options: &Options) -> impl Iterator<Item = &str> {
     options.choices.iter().map(|c| c.label.as_str())
 }
 
-/// A text of digits that is no label: an option's text or a position.
+/// A text of digits that is not a label: an option's text or a position.
 fn digits_of_text(
     row: &Row,
     options: &Options,
@@ -148,7 +149,7 @@ fn digits_of_text(
     by_place: Option<usize>,
 ) -> Result<Option<usize>, Fault> {
     let by_text = only_text(options, name, text)?;
-    // A column that is called an index holds nothing else.
+    // A column named as an index holds positions only.
     if by_place.is_some() && (by_text.is_none() || name.ends_with("index") || name == "cop") {
         row.note(format!("digits in `{name}` are read as positions counted from zero"));
         return Ok(by_place);
@@ -168,7 +169,7 @@ fn digits_of_text(
     }
 }
 
-/// A label, bare or in brackets, else the text of one option.
+/// A label, bare or in brackets, or else the text of one option.
 fn words(
     row: &Row,
     options: &Options,
@@ -194,7 +195,7 @@ fn words(
     Ok(options.choices.iter().position(|choice| whole.as_ref() == Some(choice)))
 }
 
-/// Position of the one option with this text.
+/// Position of the only option with this text.
 fn only_text(options: &Options, name: &str, text: &str) -> Result<Option<usize>, Fault> {
     let mut same = options.choices.iter().enumerate().filter(|(_, c)| c.text == text);
     match (same.next(), same.next()) {
@@ -305,7 +306,7 @@ mod tests {
         for answer in [r#""""#, "null", "-1"] {
             assert_eq!(cases(r#"["a", "b"]"#, "answer", answer).unwrap(), (None, 0));
         }
-        // `label` counts only where nothing else names the option.
+        // `label` is read only if no other column gives the right option.
         let label = r#"{"options": ["a", "b"], "answer": "B", "label": "easy"}"#;
         assert_eq!(read(label).unwrap().0.as_deref(), Some("B"));
     }

@@ -1,14 +1,15 @@
-//! ARC (Clark et al. 2018, arXiv:1803.05457), OpenBookQA (Mihaylov et al. 2018) and CommonsenseQA
-//! (Talmor et al. 2019): one layout, `question` with stem and choices beside `answerKey` as
-//! released, flat columns on the hub. Labels stay as published, A to E or 1 to 5.
+//! ARC (Clark et al. 2018, arXiv:1803.05457), OpenBookQA (Mihaylov et al. 2018) and CommonsenseQA (Talmor
+//! et al. 2019). They share one layout: as released, `question` with stem and choices, and `answerKey`;
+//! on the hub, flat columns. Labels stay as published, A to E or 1 to 5.
 
 use super::{Format, choices, multiple_choice};
 use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
 
-/// Which of the three sets a row with a question and `answerKey` is from: CommonsenseQA names a
-/// concept; ids of OpenBookQA are two numbers (`7-980`), those of ARC begin with an exam's name.
+/// Tells from which of the three sets a row with a question and `answerKey` comes. CommonsenseQA has a
+/// concept column; ids of OpenBookQA are two numbers (`7-980`), ids of ARC begin with the name of an
+/// exam.
 pub(super) fn which(row: &Row) -> Format {
     let id = row.optional_text("id").unwrap_or_default();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -27,7 +28,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let (stem, options) = layout.unwrap_or(("question", "choices"));
     let question = row.text(stem)?.to_owned();
     let options = choices::read(row, options)?;
-    // Test files hide the answer.
+    // Test files leave the answer empty.
     let key = row.reference_text("answerKey")?;
     let problem = multiple_choice(question, options.choices, "answerKey", &key)?;
     Ok(Problem { id: row.scalar("id").unwrap_or_default(), ..problem })

@@ -1,28 +1,30 @@
-//! The reference inside a worked solution that a file has in place of it: behind `####` (GSM8K), in
-//! `<answer>` tags, or in the last `\boxed{}` of several lines. Readers of open questions call it, so that
-//! a whole solution is never taken for the reference; what states nothing stays the text that it is.
+//! Extracts the reference from a worked solution in the answer column: after `####` (GSM8K), in
+//! `<answer>` tags, or in the last `\boxed{}` of several lines. Readers of open questions call it, so
+//! that a whole solution is never used as the reference. Text without such a mark is the reference
+//! itself.
 
 use super::gsm8k::ANSWER_MARK;
 use super::{math, number};
 use crate::AnswerKind;
 use crate::fault::{Fault, quote};
 
-/// Characters of a text reference that a solution may be expected to state word by word; by taste.
+/// Longest text reference, in characters, that a solution may be expected to repeat word for word; not
+/// tuned.
 const LONG: usize = 100;
 
 const TAGS: (&str, &str) = ("<answer>", "</answer>");
 
-/// A reference, and the worked solution that it was taken from.
+/// A reference, and the worked solution from which it was extracted.
 #[derive(Debug, PartialEq)]
 pub(super) struct Stated {
     pub answer: String,
     pub solution: Option<String>,
 }
 
-/// The reference that `text` of column `name` is or states.
+/// The reference in `text` of column `name`: extracted from a solution, or `text` itself.
 ///
 /// # Errors
-/// Text with `####` or answer tags that do not hold one final answer.
+/// Text with `####` or answer tags that do not contain one final answer.
 pub(super) fn stated(name: &str, text: &str) -> Result<Stated, Fault> {
     if let Some((solution, end)) = text.rsplit_once(ANSWER_MARK) {
         let expected = "a solution that ends in `#### N`, or the answer alone";
@@ -35,7 +37,7 @@ pub(super) fn stated(name: &str, text: &str) -> Result<Stated, Fault> {
         let answer = answer.ok_or_else(|| Fault::new(name, expected, quote(end)))?;
         return Ok(Stated { answer, solution: filled(solution) });
     }
-    // On one line a box may be the answer's own; the verifier looks into it.
+    // A box in a single line may be part of the answer itself; the verifier unwraps it.
     let boxed = math::last_boxed(text).filter(|_| text.contains('\n')).and_then(filled);
     Ok(match boxed {
         Some(answer) => Stated { answer, solution: filled(text) },
@@ -43,7 +45,7 @@ pub(super) fn stated(name: &str, text: &str) -> Result<Stated, Fault> {
     })
 }
 
-/// What stands behind the last `####`: a number, mathematics or one word, on a line of its own. MetaMath
+/// The answer after the last `####`: a number, mathematics or one word, alone on its line. MetaMath
 /// repeats it on the next line, `The answer is: N`.
 fn of_last_line(text: &str) -> Option<String> {
     let (line, rest) = text.trim_start().split_once('\n').unwrap_or((text.trim(), ""));
@@ -61,7 +63,7 @@ fn filled(text: &str) -> Option<String> {
     Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Whether a reference looks like a solution or an essay: no answer will be equal to it.
+/// Whether a reference looks like a solution or an essay, so that no answer can equal it.
 pub(crate) fn is_doubtful(answer: &str, kind: &AnswerKind) -> bool {
     let lines = answer.trim().lines().count();
     match kind {

@@ -1,5 +1,5 @@
-//! SVAMP (Patel et al. 2021, arXiv:2103.07191): the question is `Body`, then `Question`; `Answer` is
-//! a number, on the hub as text.
+//! SVAMP (Patel et al. 2021, arXiv:2103.07191): the question is `Body` followed by `Question`; `Answer`
+//! is a number, on the hub a text.
 
 use super::{free, number};
 use crate::fault::Fault;

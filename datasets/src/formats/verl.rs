@@ -1,6 +1,6 @@
-//! Training files of verl, DAPO-Math-17k among them (Yu et al. 2025, arXiv:2503.14476): `prompt` as
-//! messages and `reward_model.ground_truth`. The instruction that DAPO puts around each problem is
-//! taken off: how a problem is put is the policy's form.
+//! Training files of verl, such as DAPO-Math-17k (Yu et al. 2025, arXiv:2503.14476): `prompt` as messages
+//! and `reward_model.ground_truth`. The instruction that DAPO adds around each problem is removed,
+//! because the policy formats the prompt.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
 
-/// How DAPO's first and last paragraphs begin.
+/// Beginnings of DAPO's first and last paragraphs.
 const DAPO_FRAME: [&str; 2] = [
     "Solve the following math problem step by step.",
     "Remember to put your answer on its own line after",
@@ -51,7 +51,7 @@ fn question(row: &Row) -> Result<String, Fault> {
     }
 }
 
-/// Messages that stand as JSON in a text, as a CSV column has them.
+/// Messages as JSON in a text, the form of a CSV column.
 fn messages(text: &str) -> Option<Value> {
     let value: Value = serde_json::from_str(text).ok()?;
     let turns = value.as_array().filter(|turns| !turns.is_empty())?;

@@ -1,4 +1,4 @@
-//! Rows of a CSV file with a header, its columns parted by commas, tabs or semicolons; every field is
+//! Rows of a CSV file with a header. Columns are separated by commas, tabs or semicolons; every field is
 //! text. Quoting follows RFC 4180.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::DataError;
 use crate::fault::{Fault, quote};
 use crate::lines::read_document;
 
-/// What may part the columns; the first of them that the header has.
+/// Possible column separators; the first of them that occurs in the header is used.
 pub(super) const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
 
 pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
@@ -33,7 +33,7 @@ fn delimiter(text: &str) -> u8 {
     found.unwrap_or(b',')
 }
 
-/// Refuses two columns of one name: only one of them could be read.
+/// Refuses two columns of the same name, because only one of them could be read.
 fn check_header(header: &StringRecord) -> Result<(), Fault> {
     let mut names = BTreeSet::new();
     let mut named = header.iter().map(str::trim).filter(|name| !name.is_empty());
@@ -46,9 +46,9 @@ fn check_header(header: &StringRecord) -> Result<(), Fault> {
     }
 }
 
-/// Refuses text behind the closing quote of a field, and a field that is never closed, with their line: the
-/// `csv` crate would join what does not belong together. So look quotes that a backslash escapes, and text
-/// that begins with a quote in tables without quoting.
+/// Refuses text after the closing quote of a field, and a field that is never closed, and reports the
+/// line. The `csv` crate would join such fields. The cause may be quotes escaped by a backslash, or text
+/// that begins with a quote in a table without quoting.
 fn check_quotes(text: &str, delimiter: u8) -> Result<(), (usize, Fault)> {
     let bytes = text.as_bytes();
     let (mut line, mut at, mut starts) = (1, 0, true);
@@ -78,7 +78,7 @@ fn check_quotes(text: &str, delimiter: u8) -> Result<(), (usize, Fault)> {
     Ok(())
 }
 
-/// The place behind the quote that closes the field at `start`; `None` where none does.
+/// Position after the quote that closes the field at `start`; `None` if the field is not closed.
 fn end_of_quoted(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {

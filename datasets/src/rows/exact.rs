@@ -1,15 +1,16 @@
 //! Numbers that JSON readers round: integers beyond 64 bits, and decimals with more digits than a double
-//! holds. [`keep_digits`] puts such numbers in quotes before the text is parsed, so that a reference or an
-//! id keeps the digits of the file. `serde_json`'s `arbitrary_precision` would do the same for every reader
-//! of the program, and breaks untagged and flattened types.
+//! holds. [`keep_digits`] puts such numbers in quotes before the text is parsed, so that a reference or
+//! an id keeps the digits of the file. `serde_json`'s `arbitrary_precision` would apply to every reader
+//! of the program, and it breaks untagged and flattened types.
 
 use std::borrow::Cow;
 
-/// Longest number that is written out without its exponent.
+/// Longest number, in digits, that is written without its exponent.
 const MAX_DIGITS: usize = 400;
 
-/// `json`, where every number that a double or a 64-bit integer does not hold exactly is a text of its
-/// digits, without an exponent. Lines stay lines; text that is not JSON stays wrong.
+/// Returns `json` with every number that neither a double nor a 64-bit integer holds exactly replaced by
+/// a string of its digits, without an exponent. Line breaks are kept; text that is not JSON stays
+/// invalid.
 pub(super) fn keep_digits(json: &str) -> Cow<'_, str> {
     let mut kept = String::new();
     let mut copied = 0;
@@ -29,7 +30,7 @@ pub(super) fn keep_digits(json: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// What stands outside of strings and could be a number, with its place.
+/// Tokens outside of strings that may be numbers, each with its position.
 fn numbers(json: &str) -> impl Iterator<Item = (usize, &str)> {
     let bytes = json.as_bytes();
     let mut at = 0;
@@ -50,7 +51,7 @@ fn numbers(json: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The place behind the string that begins at `start`, or the end of the text.
+/// Position after the string that begins at `start`, or the end of the text.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {
@@ -63,10 +64,9 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-/// The number without exponent, if parsing would round it; `None` for an exact one and for what is no
-/// JSON number.
+/// The number without exponent, if parsing would round it; `None` if it is exact or not a JSON number.
 fn rounded(number: &str) -> Option<String> {
-    // No number of so few digits is rounded, whatever its exponent.
+    // A number of at most 15 digits is never rounded, whatever its exponent.
     if number.len() <= 15 || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
         return None;
     }
@@ -88,7 +88,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// A number as JSON writes it.
+    /// Parses a number in JSON notation.
     fn parse(number: &str) -> Option<Self> {
         let (negative, rest) = match number.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -117,7 +117,7 @@ impl Decimal {
         Some(Self { negative, digits, exponent })
     }
 
-    /// The number without an exponent; `None` where that is longer than [`MAX_DIGITS`].
+    /// The number without an exponent; `None` if it would be longer than [`MAX_DIGITS`].
     fn text(&self) -> Option<String> {
         let zeros =
             usize::try_from(self.exponent.unsigned_abs()).ok().filter(|n| *n <= MAX_DIGITS)?;

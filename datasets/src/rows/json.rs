@@ -1,6 +1,6 @@
-//! Rows of JSON lines (streamed) and of one JSON document: an array of objects, one object alone, or
-//! objects one after the other, as published files with the extension `.json` hold them. It knows
-//! no field names.
+//! Rows of JSON lines (streamed) and of one JSON document: an array of objects, a single object, or
+//! concatenated objects, the forms of published files with the extension `.json`. Field names are not
+//! interpreted here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::fault::{Fault, quote};
 use crate::jsonl::{expected_json, json_fault, parse_line};
 use crate::lines::{Lines, read_document};
 
-/// One object per line.
+/// Reads one object per line.
 pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     let lines = Lines::open(path)?;
     let path = path.to_owned();
@@ -34,7 +34,7 @@ pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     })))
 }
 
-/// All objects of a document.
+/// Reads all objects of a document.
 pub(super) fn document(path: &Path) -> Result<Rows, DataError> {
     let mut text = read_document(path)?;
     if let Cow::Owned(kept) = keep_digits(&text) {
@@ -47,8 +47,8 @@ fn no_object(value: &Value, path: &Path, line: usize) -> DataError {
     Fault::of("row", "a JSON object", Some(value)).at(path, line)
 }
 
-/// The columns of a row. A name that occurs twice with two values is an error: most readers of JSON take
-/// the last one without a word.
+/// The columns of a row. A name that occurs twice with two values is an error: most JSON readers silently
+/// keep the last value.
 struct Fields(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// Walks over the values of a document, keeping the line.
+/// Parses the values of a document one by one and keeps track of the line.
 struct Document {
     path: PathBuf,
     text: String,
@@ -108,7 +108,7 @@ impl Document {
         &self.text[self.position..]
     }
 
-    /// Moves over `bytes` bytes and counts their lines.
+    /// Skips `bytes` bytes and counts their lines.
     fn advance(&mut self, bytes: usize) {
         let passed = &self.text.as_bytes()[self.position..self.position + bytes];
         self.line += passed.iter().filter(|&&b| b == b'\n').count();
@@ -119,7 +119,7 @@ impl Document {
         self.advance(self.rest().len() - self.rest().trim_start().len());
     }
 
-    /// Passes blanks, then `symbol` if it stands there.
+    /// Skips blanks, and then `symbol` if it comes next; returns whether it did.
     fn eat(&mut self, symbol: char) -> bool {
         self.skip_blanks();
         let found = self.rest().starts_with(symbol);
@@ -162,7 +162,7 @@ impl Document {
         Fault::new("row", expected, quote(line)).at(&self.path, line_number)
     }
 
-    /// The fault that something else than `expected` comes next.
+    /// The error that something other than `expected` comes next.
     fn unexpected(&self, expected: &str) -> DataError {
         let got = match self.rest() {
             "" => "the end of the file".into(),
@@ -197,7 +197,7 @@ impl Document {
 impl Iterator for Document {
     type Item = Result<Row, DataError>;
 
-    /// Ends after the first error: what follows it in a document cannot be found again.
+    /// Ends after the first error, because the start of the next row in a damaged document is not known.
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;

@@ -1,7 +1,6 @@
-//! Containers: how a file holds its rows, whatever the rows mean. A row is a set of named JSON
-//! values with the line it stands in, so that each format is one function of a row and every format
-//! may come in every container. The container goes by the content of the file first (publishers
-//! name JSON lines `.json`), then by its extension.
+//! Containers: file types that hold rows. A row is a set of named JSON values with its line number, so
+//! that each format is one function of a row and every format may come in every container. The content of
+//! the file decides the container first (publishers name JSON lines `.json`), then the extension.
 
 mod csv;
 mod exact;
@@ -27,18 +26,18 @@ pub(crate) use row::{Row, is_empty, scalar};
 /// Rows in the order of the file.
 pub(crate) struct Rows {
     rows: Box<dyn Iterator<Item = Result<Row, DataError>>>,
-    /// Whether the rows after a bad one can still be found.
+    /// Whether the rows after a bad one can still be read.
     resumes: bool,
 }
 
 impl Rows {
-    /// Rows of a container in which each is found without the one before.
+    /// Rows of a container in which each row is found independently of the one before.
     fn apart(rows: impl Iterator<Item = Result<Row, DataError>> + 'static) -> Self {
         Self { rows: Box::new(rows), resumes: true }
     }
 
-    /// Gives every row to `take`. What is wrong with a row goes to `notices`, as long as that is allowed
-    /// and the rows behind it can be found.
+    /// Calls `take` for every row. A bad row is recorded in `notices` and skipped, as long as that is
+    /// allowed and the rows after it can still be read.
     pub fn each(
         self,
         notices: &mut Notices,
@@ -57,7 +56,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Rows of a container that ends where one is damaged.
+    /// Rows of a container that cannot be read past a damaged row.
     fn in_one(rows: impl Iterator<Item = Result<Row, DataError>> + 'static) -> Self {
         Self { rows: Box::new(rows), resumes: false }
     }
@@ -71,7 +70,7 @@ impl Iterator for Rows {
     }
 }
 
-/// Opens `path` as whatever container it is.
+/// Opens `path`, whichever container it is.
 pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
     let start = read_start(path, 4096)?;
     if start.starts_with(b"PAR1") {
@@ -90,7 +89,7 @@ pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
         ("csv" | "tsv", _) => csv::rows(path),
         ("xml", _) | (_, Some(b'<')) => xml::rows(path),
         ("json", _) | (_, Some(b'[')) => json::document(path),
-        // Objects over several lines.
+        // An object over several lines.
         _ if content.starts_with(b"{\n") || content.starts_with(b"{\r") => json::document(path),
         ("jsonl" | "ndjson", _) | (_, Some(b'{')) => json::lines(path),
         _ if content.iter().take_while(|&&b| b != b'\n').any(|b| csv::DELIMITERS.contains(b)) => {

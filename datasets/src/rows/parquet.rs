@@ -1,6 +1,6 @@
-//! Rows of a Parquet file, as the Hugging Face hub publishes sets. Columns and nested groups and
-//! lists become JSON values of the same names. Codecs are Snappy,
-//! gzip and Zstd, which published files use.
+//! Rows of a Parquet file, the form of sets on the Hugging Face hub. Columns, nested groups and lists
+//! become JSON values of the same names. The codecs of published files are supported: Snappy, gzip and
+//! Zstd.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,8 @@ fn fields(row: &Group) -> Map<String, Value> {
     row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
 }
 
-/// A field as JSON; the crate's own conversion writes bytes as base64 and digits of a double for a float.
+/// A field as JSON. The crate's own conversion would write bytes as base64, and a float with the digits
+/// of a double.
 fn value(field: &Field) -> Value {
     match field {
         Field::Bytes(bytes) => text(bytes.data()),
@@ -63,8 +64,8 @@ fn value(field: &Field) -> Value {
     }
 }
 
-/// Impala, Hive, Spark and pandas write text as bytes without the mark that it is text. Other bytes (a
-/// picture) are an object, which no column of text takes.
+/// Decodes bytes as text, because Impala, Hive, Spark and pandas write text as bytes without marking it
+/// as text. Other bytes (a picture) become an object, which no text column accepts.
 fn text(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => Value::String(text.to_owned()),
@@ -72,7 +73,8 @@ fn text(bytes: &[u8]) -> Value {
     }
 }
 
-/// The digits that mean this float (`0.1`, not `0.10000000149011612`), where they read back to it.
+/// The shortest digits of this float (`0.1`, not `0.10000000149011612`), if they read back to the same
+/// float.
 fn float(x: f32) -> Value {
     let digits = x.to_string().parse::<f64>().ok().filter(|digits| *digits as f32 == x);
     Number::from_f64(digits.unwrap_or_else(|| f64::from(x))).map_or(Value::Null, Value::Number)
@@ -81,7 +83,7 @@ fn float(x: f32) -> Value {
 impl Iterator for Records {
     type Item = Result<Row, DataError>;
 
-    /// Ends after the first error: a damaged page cannot be passed over.
+    /// Ends after the first error, because a damaged page cannot be skipped.
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
@@ -92,9 +94,9 @@ impl Iterator for Records {
     }
 }
 
-/// Calls the Parquet crate, which panics on some damaged files (measured: 96 of 19,866 single-byte
-/// changes of a small file, version 60.1): a panic is an error of the file too. What it left behind
-/// is not used again.
+/// Calls the Parquet crate and turns its panics into errors of the file. The crate panics on some damaged
+/// files (measured: 96 of 19,866 single-byte changes of a small file, version 60.1). State left by a
+/// panic is not used again.
 fn contained<T>(
     path: &Path,
     call: impl FnOnce() -> Result<T, ParquetError>,
@@ -107,8 +109,8 @@ fn contained<T>(
     Err(DataError::Damaged { path: path.to_owned(), format: "Parquet", detail })
 }
 
-/// What the Parquet crate says of a codec that this build lacks names a feature of the crate, not the way
-/// out.
+/// Adds what to do to the Parquet crate's message on a missing codec, which only names a feature of that
+/// crate.
 fn with_advice(detail: String) -> String {
     if detail.contains("Disabled feature") {
         format!("{detail}; write the file with Snappy, gzip, Zstandard or no compression")

@@ -1,6 +1,5 @@
-//! One record of a file, and what became of it: which of its columns a format asked for, and which
-//! reading it took where a value could mean two things. Formats read through [`Row::get`], so the
-//! columns that nobody asked for are known without a list that could go stale.
+//! One record of a file, with the columns that were read and notes on ambiguous values. Formats read
+//! columns with [`Row::get`], so the unread columns are known without a list that could go out of date.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,27 +8,27 @@ use serde_json::{Map, Value};
 
 use crate::fault::{Fault, quote};
 
-/// Columns whose fields are read as columns of their own, `question.stem`: ARC as released, and
-/// verl's reward.
+/// Columns whose fields become columns of their own, such as `question.stem`: ARC as released, and verl's
+/// reward.
 const LIFTED: [&str; 2] = ["question", REWARD];
 
 const REWARD: &str = "reward_model";
 
-/// Characters without a width that texts copied from web pages have at their ends.
+/// Zero-width characters at the ends of texts that were copied from web pages.
 const INVISIBLE: [char; 3] = ['\u{200b}', '\u{2060}', '\u{feff}'];
 
-/// What pandas writes where a value is missing.
+/// Values that pandas writes for a missing value.
 const MISSING: [&str; 3] = ["nan", "NaN", "<NA>"];
 
 /// One record of a file.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Line it begins at, from 1; for Parquet the number of the record.
+    /// First line of the record, from 1; for Parquet, the number of the record.
     pub line: usize,
     fields: Map<String, Value>,
-    /// Names of the columns that were asked for.
+    /// Names of the columns that were read.
     read: RefCell<BTreeSet<String>>,
-    /// What a user should know of how the row was read.
+    /// Messages to the user on how ambiguous values were read.
     notes: RefCell<Vec<String>>,
 }
 
@@ -38,8 +37,8 @@ impl Row {
         Self { line, fields, read: RefCell::default(), notes: RefCell::default() }
     }
 
-    /// The same row with the fields of [`LIFTED`] columns as columns; of verl's reward also where the object
-    /// is JSON in a text.
+    /// The same row with the fields of [`LIFTED`] columns as columns. verl's reward may also be an object
+    /// as JSON in a text.
     pub fn lifted(mut self) -> Self {
         if let Some(Value::String(text)) = self.fields.get(REWARD)
             && let Ok(object @ Value::Object(_)) = serde_json::from_str(text)
@@ -56,7 +55,7 @@ impl Row {
         self
     }
 
-    /// The columns as they were read from the file.
+    /// All columns, by name.
     pub fn into_fields(self) -> Map<String, Value> {
         self.fields
     }
@@ -76,8 +75,8 @@ impl Row {
         names.iter().all(|name| self.column(name).is_some())
     }
 
-    /// Name and value of the column of this name, in any letter case and with blanks around it where none
-    /// is spelt like it.
+    /// Name and value of the column `name`. If no column has exactly this name, letter case and blanks
+    /// around it are ignored.
     fn column(&self, name: &str) -> Option<(&String, &Value)> {
         let alike = |column: &str| column.trim().eq_ignore_ascii_case(name);
         self.fields
@@ -85,14 +84,14 @@ impl Row {
             .or_else(|| self.fields.iter().find(|(column, _)| alike(column)))
     }
 
-    /// A column by its name, in any letter case.
+    /// Reads a column by its name, in any letter case.
     pub fn get(&self, name: &str) -> Option<&Value> {
         let (column, value) = self.column(name)?;
         self.mark(column);
         Some(value)
     }
 
-    /// A column that is spelt exactly so.
+    /// Reads the column with exactly this name.
     pub fn exact(&self, name: &str) -> Option<&Value> {
         let value = self.fields.get(name)?;
         self.mark(name);
@@ -106,12 +105,12 @@ impl Row {
         }
     }
 
-    /// A column that holds something; see [`is_empty`].
+    /// Reads a column that is not empty; see [`is_empty`].
     pub fn filled(&self, name: &str) -> Option<&Value> {
         self.get(name).filter(|value| !is_empty(value))
     }
 
-    /// The text of a column that must hold some, without blanks around it.
+    /// The text of a column that must not be empty, without blanks around it.
     pub fn text(&self, name: &str) -> Result<&str, Fault> {
         self.optional_text(name)
             .ok_or_else(|| Fault::of(name, "text that is not empty", self.get(name)))
@@ -133,13 +132,13 @@ impl Row {
         }
     }
 
-    /// A column that holds text or a number, as text; `None` where it is absent, empty or null.
+    /// A column of text or a number, as text; `None` if it is absent, empty or null.
     pub fn scalar(&self, name: &str) -> Option<String> {
         self.get(name).and_then(scalar)
     }
 
-    /// The reference in a column: `None` where it holds nothing, the one member of a list of one. false
-    /// is a value here, not an empty column.
+    /// The reference in a column: `None` if the column is empty, the member of a list with one member.
+    /// `false` is a value here, and is refused; it does not count as empty.
     pub fn reference(&self, name: &str) -> Result<Option<Value>, Fault> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let list = listed(value);
@@ -164,12 +163,12 @@ impl Row {
         }
     }
 
-    /// The [`Self::reference`] in a column as text, empty where there is none.
+    /// The [`Self::reference`] in a column as text; empty if there is none.
     pub fn reference_text(&self, name: &str) -> Result<String, Fault> {
         Ok(self.first_reference(&[name])?.map(|(_, text)| text).unwrap_or_default())
     }
 
-    /// The first of these columns that holds a [`Self::reference`], as text.
+    /// The first of these columns with a [`Self::reference`], as text.
     pub fn first_reference<'n>(
         &self,
         names: &[&'n str],
@@ -182,17 +181,17 @@ impl Row {
         Ok(None)
     }
 
-    /// Records how the row was read, where it could be read otherwise.
+    /// Records how an ambiguous value was read.
     pub fn note(&self, text: impl Into<String>) {
         self.notes.borrow_mut().push(text.into());
     }
 
-    /// What was noted so far.
+    /// Returns the notes so far and clears them.
     pub fn take_notes(&self) -> Vec<String> {
         self.notes.take()
     }
 
-    /// The columns that hold something and were not asked for.
+    /// Columns that are not empty and were not read.
     pub fn unread(&self) -> Vec<(&str, &Value)> {
         let read = self.read.borrow();
         let columns = self
@@ -203,7 +202,8 @@ impl Row {
     }
 }
 
-/// The one member of a list of one, as JSON, or as a text that Python or JSON wrote into a CSV column.
+/// The member of a list with one member: a JSON list, or a list that Python or JSON wrote as text into a
+/// CSV column.
 fn listed(value: &Value) -> Option<Value> {
     match value {
         Value::Array(items) => match &items[..] {
@@ -221,7 +221,7 @@ fn listed(value: &Value) -> Option<Value> {
     }
 }
 
-/// Whether a value says nothing: null, false, blank text, or a list or object of such values.
+/// Whether a value is empty: null, false, blank text, or a list or object of such values.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -232,8 +232,8 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`), digits instead of an
-/// exponent (`1e20`) up to a length that one reads.
+/// Text or a number as text: integers without a fraction (`51.0` becomes `51`), and digits in place of an
+/// exponent (`1e20`) up to a readable length.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => {
@@ -241,8 +241,8 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
             Some(text.trim_matches(|c| !shown(c)).to_owned()).filter(|text| !text.is_empty())
         }
         Value::Number(number) => Some(match number.as_f64() {
-            // Rust prints the shortest digits that mean this double: those of the file, as numbers with
-            // other ones are texts (see `exact`).
+            // Rust prints the shortest digits of this double. Those are the digits of the file, because
+            // numbers with other digits have become texts (see `exact`).
             Some(x) if number.is_f64() && (x == 0.0 || (1e-30..1e30).contains(&x.abs())) => {
                 x.to_string()
             }
@@ -256,7 +256,7 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A row as the readers make it from one JSON object.
+    /// The row that the readers make from one JSON object.
     pub(crate) fn row(json: &str) -> Row {
         let Value::Object(fields) = serde_json::from_str(json).unwrap() else { panic!("{json}") };
         Row::new(1, fields).lifted()

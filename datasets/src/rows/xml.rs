@@ -1,6 +1,6 @@
-//! Rows of an XML file: each `Problem` element, its attributes and the text of its child elements.
-//! It knows no other names. Documents with a DTD are refused, so entities cannot be made to
-//! explode.
+//! Rows of an XML file: the attributes of each `Problem` element and the text of its child elements;
+//! other elements are not read. Documents with a DTD are refused, which rules out entity expansion
+//! attacks.
 
 use std::path::Path;
 
@@ -26,7 +26,8 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
         let expected = format!("`{ROW}` elements, one for each problem, as ASDiv has them");
         return Err(Fault::new("row", expected, "none").at(path, 1));
     }
-    // Lines are counted on from row to row; asking the document for each would be quadratic.
+    // Lines are counted from row to row; asking the document for the line of each row would take
+    // quadratic time.
     let (mut line, mut counted) = (1, 0);
     let rows: Vec<_> = elements
         .map(|element| {

@@ -1,9 +1,9 @@
-//! `arithmetic`: word problems of two to six operations in the manner of GSM8K, with every number
-//! from 0 to 99.
+//! `arithmetic`: word problems of two to six operations in the style of GSM8K. Every number is from 0 to
+//! 99.
 //!
-//! Each line of the solution echoes the clause it uses and then computes; that, short word lists
-//! and small numbers are what lets a model of half a million parameters learn it. The manner is
-//! that of arXiv:2110.14168, the sentences are our own.
+//! Each line of the solution repeats the clause that it uses and then computes. Together with short word
+//! lists and small numbers, this lets a model of half a million parameters learn the task. The style is
+//! that of arXiv:2110.14168; the sentences are our own.
 
 mod chain;
 mod comparison;
@@ -22,25 +22,26 @@ use draft::{Draft, Kind};
 
 /// Most operations that share one line.
 const MAX_GROUP: usize = 3;
-/// Probability that two neighbours share a line in a chain that merges.
+/// Probability that two neighbouring operations share a line, in a chain with merged lines.
 const MERGE_EACH: f64 = 0.6;
 
-/// Dead ends after which a problem becomes a story: not every kind has every level, a story has.
+/// Failed draws after which the problem becomes a story: not every kind of problem exists at every level,
+/// but stories do.
 const MOST_ATTEMPTS: u32 = 200;
 
-/// Operations of a problem by default.
+/// Default number of operations of a problem.
 pub(super) const LEVELS: (u32, u32) = (2, 6);
-/// Operations that can be asked for.
+/// Allowed number of operations.
 pub(super) const ALLOWED: (u32, u32) = (1, 8);
 
-/// A word problem with its chain.
+/// A word problem and its chain of operations.
 pub(super) struct Arithmetic {
     draft: Draft,
     level: u32,
     answer: u32,
 }
 
-/// Draws a problem with a number of operations in `levels`, which lies in [`ALLOWED`].
+/// Draws a problem whose number of operations is within `levels`, a range inside [`ALLOWED`].
 pub(super) fn arithmetic(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Arithmetic {
     let level = rng.random_range(levels.0..=levels.1);
     let kinds = Kind::ALL;
@@ -96,14 +97,14 @@ impl SolvedProblem for Arithmetic {
 }
 
 impl Arithmetic {
-    /// All lines of a chain of this problem.
+    /// All lines of the solution by `chain`, with the final line.
     fn lines(&self, chain: &chain::Chain, groups: &[usize]) -> Option<Vec<String>> {
         let mut lines = chain.lines(groups)?;
         lines.push(final_line(&chain.values()?.last()?.to_string()));
         Some(lines)
     }
 
-    /// Bounds of the groups of operations that share a line.
+    /// Boundaries of the groups of operations that share a line.
     fn groups(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Vec<usize> {
         let chain = &self.draft.chain;
         let merges = chance(rng, self.draft.kind.merge_probability() * merge_scale);

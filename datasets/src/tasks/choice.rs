@@ -1,9 +1,9 @@
-//! `choice`: four options, facts in the question, one to three hops from the subject to the answer,
-//! in the manner of ARC.
+//! `choice`: four options, facts in the question, one to three hops from the subject to the answer, in
+//! the style of ARC.
 //!
-//! Facts are orders with two objects ("Give frogs figs."), so the word that is looked up stands
-//! right before the one that is found: a small model learns that long before it learns to reach
-//! over a word between. The manner is that of arXiv:1803.05457.
+//! Facts are imperative sentences with two objects ("Give frogs figs."), so that the word to look up
+//! stands directly before the word to find. A small model learns that long before it learns to look
+//! across a word in between. The style is that of arXiv:1803.05457.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -14,17 +14,18 @@ use super::words::{
 use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Choice, Problem, content_hash};
 
-/// Hops of a problem by default, and those that can be asked for.
+/// Default and allowed number of hops of a problem.
 pub(super) const LEVELS: (u32, u32) = (1, 3);
 
-/// Probability by hops, from 1, that a solution of the corpus leaves out lines, and the least with which
-/// it then leaves out each; where the scale makes the first greater, each line goes as often.
+/// `SKIP`: probability, by number of hops from 1, that a solution of the corpus leaves out lines.
+/// `SKIP_EACH`: the probability with which such a solution leaves out each line; raised to the first
+/// probability if the scale makes that one larger.
 const SKIP: [f64; 3] = [0.2, 0.4, 0.4];
 const SKIP_EACH: f64 = 0.6;
-/// Probability of a fact beside the two chains where the question is short.
+/// Probability of a fact besides the chains, if the question is short.
 const ASIDE: f64 = 0.4;
 
-/// What a fact says of its subject.
+/// Relation between the subject and the object of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Lend,
@@ -39,7 +40,7 @@ impl Relation {
     /// Every relation.
     pub(super) const ALL: [Self; 5] = [Lend, Give, Find, Grant, Keep];
 
-    /// Words that can be its subject and its object.
+    /// Possible subjects and possible objects of the relation.
     pub(super) fn sides(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             Lend => (&NAMES, &ANIMALS),
@@ -56,7 +57,7 @@ impl Relation {
     }
 }
 
-/// Chains of relations with the question that asks for their end; the subject follows.
+/// Chains of relations, each with the question for its end; the subject is appended to the question.
 const FORMS: [(&[Relation], &str); 13] = [
     (&[Lend], "What do you lend"),
     (&[Give], "What do you give"),
@@ -73,7 +74,7 @@ const FORMS: [(&[Relation], &str); 13] = [
     (&[Give, Grant, Keep], "How do you keep the beds of the food of"),
 ];
 
-/// Chains of facts in a problem: the one that is asked for, and those beside it.
+/// Chains of facts in a problem: the one that the question is about, and the distractors.
 const CHAINS: usize = 3;
 
 /// A multiple-choice problem with its chains.
@@ -81,14 +82,14 @@ pub(super) struct ChoiceProblem {
     relations: &'static [Relation],
     /// Subject, intermediate words, answer.
     main: Vec<&'static str>,
-    /// The same of the chains beside it.
+    /// The words of each distractor chain.
     others: Vec<Vec<&'static str>>,
     facts: Vec<String>,
     asks: String,
     options: Vec<&'static str>,
 }
 
-/// Draws a problem with a number of hops in `levels`, which lies in [`LEVELS`].
+/// Draws a problem whose number of hops is within `levels`, a range inside [`LEVELS`].
 pub(super) fn choice(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> ChoiceProblem {
     let hops = rng.random_range(levels.0..=levels.1) as usize;
     let forms: Vec<_> = FORMS.iter().filter(|form| form.0.len() == hops).collect();
@@ -118,7 +119,7 @@ pub(super) fn choice(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> ChoiceProblem 
     ChoiceProblem { relations, asks: format!("{asks} {}?", main[0]), main, others, facts, options }
 }
 
-/// One more fact about the subject, of a kind that the chain does not use.
+/// One more fact about the subject, with a relation that the chain does not use.
 fn aside(rng: &mut ChaCha8Rng, relations: &[Relation], main: &[&str]) -> Option<String> {
     let relation = match relations[0] {
         Find => Give,
@@ -152,7 +153,7 @@ impl SolvedProblem for ChoiceProblem {
         }
     }
 
-    // Options and their order make no new question.
+    // The options and their order do not make another question.
     fn split_key(&self) -> String {
         content_hash(&self.question())
     }
@@ -182,7 +183,7 @@ impl SolvedProblem for ChoiceProblem {
 }
 
 impl ChoiceProblem {
-    /// Facts in their order, then what is asked.
+    /// The facts in their order, then the question.
     fn question(&self) -> String {
         format!("{} {}", self.facts.join(" "), self.asks)
     }
@@ -203,7 +204,7 @@ impl ChoiceProblem {
         self.options.iter().copied().filter(|&o| o != self.answer()).collect()
     }
 
-    /// Hop lines along these words, the option in words, the label.
+    /// A line per hop along these words, the option in words, the label.
     fn lines(&self, words: &[&'static str]) -> Vec<String> {
         let mut lines: Vec<String> = words
             .windows(2)
@@ -217,7 +218,7 @@ impl ChoiceProblem {
         lines
     }
 
-    /// Which hop lines are written.
+    /// Whether each hop's line is written.
     fn kept(&self, rng: &mut ChaCha8Rng, scale: f64) -> Vec<bool> {
         let skip = SKIP[self.relations.len() - 1] * scale;
         let skips = chance(rng, skip);
@@ -225,8 +226,8 @@ impl ChoiceProblem {
         self.relations.iter().map(|_| !(skips && chance(rng, each))).collect()
     }
 
-    /// From this hop on the lines follow another chain: by taking its fact, or by giving its
-    /// object to the right subject.
+    /// From this hop on the lines follow another chain: either the other chain's fact is used, or its
+    /// object is attributed to the right subject.
     fn wrong_hop(&self, rng: &mut ChaCha8Rng, hop: usize) -> Vec<String> {
         let other = pick(rng, &self.others);
         let words = [&self.main[..=hop], &other[hop + 1..]].concat();
@@ -239,14 +240,14 @@ impl ChoiceProblem {
     }
 }
 
-/// The lines whose hop is kept, and those after the hops.
+/// The lines of the hops that are kept, and the lines after the hops.
 fn without_skipped(lines: Vec<String>, kept: &[bool]) -> Vec<String> {
     let kept = kept.iter().copied().chain(std::iter::repeat(true));
     lines.into_iter().zip(kept).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
-/// The line that states the option in words with its label; no phrase that verifiers take for a final
-/// answer, so a solution ends with its label only.
+/// The line that states the option in words with its label. Verifiers do not read this wording as a final
+/// answer, so only the final label ends a solution.
 pub(super) fn answer_line(option: &str, label: &str) -> String {
     format!("So it is {option} {label}\n")
 }

@@ -1,8 +1,8 @@
-//! The corpus that teaches a small model the tasks: solutions to imitate, steps to judge, skill tasks.
+//! The training corpus for a small model of the tasks: solutions to imitate, steps to judge, skill tasks.
 //!
-//! Head-room for search is planted on purpose: some solutions merge operations or skip hops, some
-//! go wrong. Example `i` depends on the configuration and `i` only, and only train problems are
-//! used. The mixture follows a first recipe that worked.
+//! The corpus deliberately leaves head-room for search: some solutions merge operations or skip hops,
+//! some go wrong. Example `i` depends only on the configuration and `i`, and only train problems are
+//! used. The mixture follows the first recipe that worked.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -15,31 +15,32 @@ use super::words::chance;
 use super::worked::SolvedProblem;
 use crate::{Problem, Split, keyed_rng};
 
-/// What a corpus is made of.
+/// Composition of a corpus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CorpusConfig {
-    /// Seed of everything that is drawn.
+    /// Seed of all random draws.
     pub seed: u64,
     /// Tasks with their weights, each at least 0 and their sum above 0; by default `arithmetic` 0.55,
     /// `choice` 0.3, `countdown` 0.15.
     pub tasks: Vec<(TaskSpec, f64)>,
-    /// Share of judged prefixes among the examples that are no skill tasks, in [0, 1]; 0.35 by
-    /// default.
+    /// Share of judged prefixes among the examples that are not skill tasks, in [0, 1]; 0.35 by default.
     pub judged_share: f64,
     /// Share of wrong steps among judged ones, in [0, 1]; 0.5 by default.
     pub judged_wrong_share: f64,
-    /// Share of copied words, in [0, 1]; the rest is drawn as if there were none. 0 by default: they
-    /// work undiluted, as a corpus of their own (1) before everything else.
+    /// Share of copied words, in [0, 1]; the other examples are drawn independently of it. 0 by default:
+    /// copying is learnt from a corpus of copying alone (1), before everything else.
     pub copy_share: f64,
-    /// Share of skill tasks at the start, in [0, 1]; 0.5 by default. As many of the other examples come
-    /// from the lower half of their task's levels: a short curriculum.
+    /// Share of skill tasks at the start, in [0, 1]; 0.5 by default. The same share of the other examples
+    /// comes from the lower half of their task's levels: a short curriculum.
     pub drill_share: f64,
-    /// Examples in which the share of skill tasks falls by a factor of e, above 0; 40,000 by default.
+    /// Number of examples in which the share of skill tasks falls by a factor of e, above 0; 40,000 by
+    /// default.
     pub drill_decay: f64,
-    /// Multiplies the probabilities of merging operations (0.35 to 0.65 by kind of word problem); 0
-    /// for one operation in every line, 1 by default.
+    /// Multiplies the probabilities of merging operations (0.35 to 0.65 by kind of word problem); 0 for
+    /// one operation per line, 1 by default.
     pub merge_scale: f64,
-    /// The same for skipping hops (0.2 to 0.4 by their number), with 0 for a line for every hop.
+    /// Multiplies the probabilities of skipping hops (0.2 to 0.4 by their number); 0 for a line per hop,
+    /// 1 by default.
     pub skip_scale: f64,
     /// Share of solutions with one wrong step that is carried through, in [0, 1]; 0.1 by default.
     pub wrong_share: f64,
@@ -63,28 +64,28 @@ impl Default for CorpusConfig {
     }
 }
 
-/// One example. Steps are lines with their line breaks; the last line of a whole solution,
-/// `#### answer`, has none and is followed by the end of the text.
+/// One example. Steps are lines with their line breaks. The last line of a complete solution,
+/// `#### answer`, has no line break and is followed by the end of the text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CorpusExample {
-    /// A whole solution to imitate, merged or wrong ones included.
+    /// A complete solution to imitate, possibly merged or wrong.
     Solution {
         /// The problem.
         problem: Problem,
         /// All lines.
         steps: Vec<String>,
     },
-    /// A prefix whose last step is to be judged.
+    /// A prefix whose last step is judged.
     Judged {
         /// The problem.
         problem: Problem,
-        /// Lines up to and with the judged one; those before it are right.
+        /// Lines up to and including the judged one; the lines before it are right.
         steps: Vec<String>,
-        /// Whether the last of them is right; for `countdown` a legal step from which the target is
-        /// out of reach is not.
+        /// Whether the last line is right. In `countdown`, a legal step after which the target cannot be
+        /// reached is wrong.
         correct: bool,
     },
-    /// A small skill, with the same shape as a solution; its problem is in no part of any task.
+    /// A small skill, in the same form as a solution; its problem belongs to no split of any task.
     SkillTask {
         /// A problem of level 0.
         problem: Problem,
@@ -115,21 +116,22 @@ impl CorpusExample {
     }
 }
 
-/// The endless corpus of a configuration; from [`corpus`].
+/// The endless corpus of a configuration, made by [`corpus`].
 #[derive(Debug, Clone)]
 pub struct Corpus {
     config: CorpusConfig,
     next: u64,
 }
 
-/// The corpus of this configuration: endless, example `i` a pure function of it and `i`.
+/// Makes the corpus of this configuration. It is endless; example `i` is a pure function of the
+/// configuration and `i`.
 #[must_use]
 pub fn corpus(config: &CorpusConfig) -> Corpus {
     Corpus { config: config.clone(), next: 0 }
 }
 
 impl Corpus {
-    /// Example `index`, wherever the iterator stands.
+    /// Example `index`, independent of the position of the iterator.
     #[must_use]
     pub fn example(&self, index: u64) -> CorpusExample {
         let config = &self.config;
@@ -180,7 +182,7 @@ impl Corpus {
         (steps, true)
     }
 
-    /// A task by weight.
+    /// Draws a task by weight.
     fn draw_task(&self, rng: &mut ChaCha8Rng) -> TaskSpec {
         let tasks = &self.config.tasks;
         let mut at = rng.random::<f64>() * tasks.iter().map(|(_, weight)| weight).sum::<f64>();
@@ -190,7 +192,7 @@ impl Corpus {
             }
             at -= weight;
         }
-        // Rounding may leave a rest; an empty list means the default task.
+        // Rounding may leave a remainder; an empty list means the default task.
         tasks.last().map_or(Task::Arithmetic.into(), |&(spec, _)| spec)
     }
 }

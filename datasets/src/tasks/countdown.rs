@@ -1,7 +1,7 @@
-//! `countdown`: make a target from a few numbers, each used at most once; often in several ways.
+//! `countdown`: reach a target from a few numbers, each used at most once; often in several ways.
 //!
-//! Whole number sets are held out, not only targets, so no train problem shows a test problem's
-//! numbers. The game is that of arXiv:2404.03683, the text is our own.
+//! Splits are by set of numbers, not only by target, so no train problem shows a test problem's numbers.
+//! The game is that of arXiv:2404.03683, the text is our own.
 
 mod expression;
 
@@ -13,29 +13,30 @@ use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Problem, content_hash};
 use expression::{Item, MAX_VALUE, Move, after, moves, play, reachable, table};
 
-/// Operations that the longest solution has, one less than there are numbers; by default.
+/// Default number of operations of the longest solution, one less than the number of given numbers.
 pub(super) const LEVELS: (u32, u32) = (2, 2);
-/// Operations that can be asked for.
+/// Allowed number of operations.
 pub(super) const ALLOWED: (u32, u32) = (1, 3);
 
-/// Numbers and targets of the first recipe that a small model learnt.
+/// Ranges of numbers and targets, from the first recipe that a small model learnt.
 const NUMBERS: std::ops::RangeInclusive<u32> = 1..=20;
 const TARGETS: std::ops::RangeInclusive<u32> = 10..=99;
-/// Share of wrong solutions that are legal and end at another number, as honest attempts do.
+/// Share of wrong solutions that make only legal moves and end at another number than the target, as
+/// honest attempts do.
 const DEAD_END: f64 = 0.5;
-/// Probability that a false last move claims the target, as models do.
+/// Probability that a false last move claims to reach the target, as models do.
 const CLAIMS_TARGET: f64 = 0.6;
 /// Draws before giving up on a wrong step.
 const ATTEMPTS: usize = 40;
 
-/// A game with the moves that win it.
+/// A game with its winning moves.
 pub(super) struct Countdown {
     numbers: Vec<u32>,
     target: u32,
     moves: Vec<Move>,
 }
 
-/// Draws a game that needs `levels` operations in its reference solution.
+/// Draws a game whose reference solution has a number of operations within `levels`.
 pub(super) fn countdown(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Countdown {
     loop {
         let level = rng.random_range(levels.0..=levels.1) as usize;
@@ -93,7 +94,7 @@ impl SolvedProblem for Countdown {
 }
 
 impl Countdown {
-    /// Lines of these moves and the last number they make.
+    /// Lines of these moves, and the last number made.
     fn played(&self, steps: &[Move]) -> (Vec<String>, Item) {
         let mut game = Game::new(&self.numbers);
         for &step in steps {
@@ -102,8 +103,8 @@ impl Countdown {
         game.end()
     }
 
-    /// Legal moves that miss the target; the first after which it is out of reach is the wrong
-    /// one; `None` where they happen to reach it.
+    /// Legal moves that miss the target. The first move after which the target is out of reach is the
+    /// wrong line. `None` if the moves happen to reach the target.
     fn dead_end(&self, rng: &mut ChaCha8Rng) -> Option<Flawed> {
         let mut game = Game::new(&self.numbers);
         let mut wrong = None;
@@ -118,8 +119,8 @@ impl Countdown {
         wrong.map(|wrong| Flawed { steps, wrong })
     }
 
-    /// The winning moves up to one with a false result, then legal moves from what it claims; or a
-    /// last line that does not follow.
+    /// The winning moves up to one with a false result, then legal moves from that result; or all winning
+    /// moves and a last line that does not follow.
     fn corrupt(&self, rng: &mut ChaCha8Rng) -> Option<Flawed> {
         let wrong = rng.random_range(0..=self.moves.len());
         let mut game = Game::new(&self.numbers);
@@ -140,7 +141,8 @@ impl Countdown {
         Some(Flawed { steps, wrong })
     }
 
-    /// This move with a wrong result or, for the last one, any move that claims the target.
+    /// This move with a wrong result; or, if it is the last move, any move with the target as its claimed
+    /// result.
     fn false_move(&self, rng: &mut ChaCha8Rng, values: &[u32], step: Move) -> Option<Move> {
         if values.len() == 2 && chance(rng, CLAIMS_TARGET) {
             let misses: Vec<Move> =
@@ -153,7 +155,8 @@ impl Countdown {
         (1..=MAX_VALUE).contains(&result).then_some(Move { result, ..step })
     }
 
-    /// The expression with one number replaced by another of the game's, where that changes it.
+    /// The expression with one number replaced by another number of the game; `None` if both are the
+    /// same.
     fn wrong_expression(&self, rng: &mut ChaCha8Rng, text: &str) -> Option<String> {
         let old = *pick(rng, &self.numbers);
         let new = *pick(rng, &self.numbers);
@@ -165,7 +168,7 @@ impl Countdown {
     }
 }
 
-/// A game as it is played: the numbers on the table and the lines so far.
+/// State of a game: the numbers on the table and the lines so far.
 struct Game {
     table: Vec<Item>,
     lines: Vec<String>,
@@ -181,7 +184,7 @@ impl Game {
         self.table.iter().map(|item| item.value).collect()
     }
 
-    /// One move, whether its result is true or not: `3 * 7 = 21, left 5 21`.
+    /// Makes one move, whether its result is true or not: `3 * 7 = 21, left 5 21`.
     fn play(&mut self, step: Move) {
         let (a, b) = (self.table[step.left].value, self.table[step.right].value);
         self.table = play(&self.table, step);
@@ -202,7 +205,7 @@ impl Game {
     }
 }
 
-/// Numbers with spaces between them.
+/// Numbers separated by spaces.
 fn listed(numbers: &[u32]) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
 }

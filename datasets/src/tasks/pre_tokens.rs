@@ -1,17 +1,18 @@
-//! Pre-tokens: how text is split before it becomes tokens, and the closed list of all of them.
+//! Pre-tokens: the pieces into which text is split before tokenisation, and the closed list of all of
+//! them.
 //!
-//! The cut is that of the pattern `\n| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s`: a word carries the
-//! space before it, digits stand alone, so a number is read digit by digit. The list is gathered
-//! from generated text, so it cannot drift from the tables; ids and tokenizer are made elsewhere.
+//! Text is split by the pattern `\n| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s`: a word includes the space
+//! before it, and each digit is a piece, so a number is read digit by digit. The list is collected from
+//! generated text, so it always matches the word tables. Ids and the tokenizer are made elsewhere.
 
 use std::collections::BTreeSet;
 
 use super::corpus::{CorpusConfig, corpus};
 use super::spec::TaskSpec;
 
-/// Examples per task that are read, half of them skill tasks (measured: the list is complete after 84).
+/// Examples read per task, half of them skill tasks (measured: the list is complete after 84).
 const READ: usize = 3_000;
-/// The list does not depend on it; it has to be some seed.
+/// Any seed; the list does not depend on it.
 const SEED: u64 = 0;
 
 /// Splits text into pre-tokens; their concatenation is the text.
@@ -27,7 +28,7 @@ pub fn pre_tokens(text: &str) -> Vec<&str> {
     pre_tokens
 }
 
-/// Length in bytes of the first piece of a text that is not empty.
+/// Length in bytes of the first piece of a non-empty text.
 fn piece_length(text: &str) -> usize {
     let space = usize::from(text.starts_with(' '));
     let Some(first) = text[space..].chars().next().filter(|c| !c.is_whitespace()) else {
@@ -44,11 +45,10 @@ fn piece_length(text: &str) -> usize {
         }
 }
 
-/// Every piece of every question, option, solution and skill task of all tasks at all levels,
-/// sorted.
+/// Every piece of every question, option, solution and skill task, of all tasks at all levels, sorted.
 ///
-/// A word that also begins a line stands there twice, with and without the space before it; digits,
-/// option labels and whole questions (which may begin a prompt) come in both forms too.
+/// A word that also begins a line is listed twice, with and without the space before it. Digits, option
+/// labels and the first words of questions (a question may begin a prompt) are listed in both forms too.
 #[must_use]
 pub fn vocabulary() -> Vec<String> {
     let mut all = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! Skill tasks: the small skills that a solution is made of, as problems of their own.
+//! Skill tasks: the single skills that a solution needs, as problems of their own.
 //!
-//! Facts of the four operations, recall of one number among several, copying a clause, saying facts
-//! or options again in another order. A first recipe showed that a small model learns sums early
-//! and binding late, so the first part of a corpus is rich in these.
+//! Facts of the four operations, recall of one number among several, copying a clause, repeating facts or
+//! options in another order. In a first recipe a small model learnt sums early and binding late, so the
+//! first part of a corpus contains many skill tasks.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::words::{
 use super::worked::final_line;
 use crate::{AnswerKind, Choice, Problem, content_hash};
 
-/// A skill task: a problem of level 0 and the lines to be learnt.
+/// A skill task: a problem of level 0, and the lines to learn.
 pub(super) fn skill_task(rng: &mut ChaCha8Rng, task: Task) -> (Problem, Vec<String>) {
     match (task, rng.random_range(0..3)) {
         (Task::Arithmetic, 0) => equation(rng),
@@ -66,7 +66,7 @@ fn fact(rng: &mut ChaCha8Rng) -> (String, u32) {
     }
 }
 
-/// Several people have several things; how many has one of them?
+/// Recall: several people have several things; how many does one of them have?
 fn recall(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let size = rng.random_range(2..=4);
     let people = pick_some(rng, &PEOPLE, size);
@@ -81,7 +81,7 @@ fn recall(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (free(question, numbers[at]), steps)
 }
 
-/// One event among a few sentences, echoed and computed: the smallest word problem.
+/// One event among a few sentences, repeated and computed: the smallest word problem.
 fn echo(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let cast = pick_some(rng, &PEOPLE, 2);
     let ((name, pronoun), (friend, _)) = (cast[0], cast[1]);
@@ -101,11 +101,10 @@ fn echo(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (free(question, result), vec![line, final_line(&result.to_string())])
 }
 
-/// Many words, said again from one of them on: nothing to know and a look-up in every word.
+/// Copying: many words, repeated from one of them on. No knowledge is needed, only one look-up per word.
 ///
-/// Looking up what followed a word the last time is what binding is made of. A model of this size
-/// learnt it from 0.4 million tokens of this skill task alone, and not at all from 6 million tokens
-/// of problems.
+/// Binding consists of looking up what followed a word the last time. A model of this size learnt it from
+/// 0.4 million tokens of this skill task alone, and not at all from 6 million tokens of problems.
 pub(super) fn copy(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let all = [&NAMES[..], &ANIMALS, &FOODS, &PLACES, &QUALITIES, &OBJECTS].concat();
     let size = rng.random_range(8..=30);
@@ -116,7 +115,7 @@ pub(super) fn copy(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (problem(question, Vec::new(), line.clone(), AnswerKind::Text), vec![line])
 }
 
-/// Several facts, all said again in another order: a look-up in every line.
+/// Several facts, all repeated in another order: a look-up in every line.
 fn recite(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let size = rng.random_range(2..=9);
     let mut relation = *pick(rng, &Relation::ALL);
@@ -138,7 +137,7 @@ fn recite(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (problem(question, Vec::new(), last, AnswerKind::Text), lines(facts))
 }
 
-/// All options with their labels in another order.
+/// All options with their labels, in another order.
 fn list_options(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let relation = *pick(rng, &Relation::ALL);
     let options = pick_some(rng, relation.sides().1, LABELS.len());
@@ -150,7 +149,7 @@ fn list_options(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (with_options(question, &options, at.unwrap_or_default()), lines(steps))
 }
 
-/// Sentences as lines, no line break after the last.
+/// Sentences as lines, without a line break after the last.
 fn lines(sentences: Vec<String>) -> Vec<String> {
     let last = sentences.len().saturating_sub(1);
     let line = |(i, s): (usize, String)| {
@@ -165,7 +164,7 @@ fn free(question: String, answer: u32) -> Problem {
     problem(question, Vec::new(), answer.to_string(), AnswerKind::Number)
 }
 
-/// A problem with options of which `at` is right.
+/// A problem with these options; option `at` is right.
 fn with_options(question: String, options: &[&str], at: usize) -> Problem {
     let choices = LABELS
         .iter()

@@ -1,6 +1,6 @@
 //! The text form of a built-in task: `builtin:arithmetic`, `builtin:arithmetic:5-7`.
 //!
-//! It knows names and level ranges, nothing of how problems are made.
+//! Only names and level ranges are handled here, not the generation of problems.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::stream::Problems;
 use super::task::Task;
 use crate::{DataError, Split};
 
-/// What stands before the name of a task.
+/// Prefix of the name of a task.
 const PREFIX: &str = "builtin:";
 
 /// A built-in task with the levels to draw from.
@@ -28,7 +28,7 @@ impl TaskSpec {
     /// A task at these levels, both ends included.
     ///
     /// # Errors
-    /// [`DataError::UnknownTask`] where the range is empty or leaves [`Task::allowed_levels`].
+    /// [`DataError::UnknownTask`] if the range is empty or not inside [`Task::allowed_levels`].
     pub fn new(task: Task, levels: (u32, u32)) -> Result<Self, DataError> {
         let (least, most) = task.allowed_levels();
         if levels.0 < least || levels.1 > most || levels.0 > levels.1 {
@@ -52,16 +52,16 @@ impl TaskSpec {
         self.levels
     }
 
-    /// The same task at the lower half of these levels.
+    /// The same task with the lower half of these levels.
     pub(super) fn easier(self) -> Self {
         Self { levels: (self.levels.0, self.levels.0.midpoint(self.levels.1)), ..self }
     }
 
-    /// Problems of one part, all different; item `i` of the underlying stream depends on the task,
-    /// `seed` and `i` only, and items that say the same as an earlier one are left out.
+    /// Distinct problems of one split. Item `i` of the underlying stream depends on the task, `seed` and
+    /// `i` only; items equal to an earlier one are left out.
     ///
-    /// Practically endless; it ends where the part has no more to give (a thousand repeats in a
-    /// row), which only `countdown` comes near.
+    /// The stream is practically endless. It ends after a thousand repeats in a row, which only happens
+    /// for `countdown`.
     pub fn problems(&self, split: Split, seed: u64) -> Problems {
         Problems::new(*self, split, seed)
     }
@@ -104,7 +104,7 @@ impl FromStr for TaskSpec {
     }
 }
 
-/// Problems of the task that `spec` names; the prefix `builtin:` may be left out. See [`TaskSpec`].
+/// Problems of the task `spec`; the prefix `builtin:` may be left out. See [`TaskSpec`].
 ///
 /// # Errors
 /// [`DataError::UnknownTask`] for an unknown name or level range.

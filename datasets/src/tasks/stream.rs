@@ -1,7 +1,7 @@
-//! Endless streams of problems of one part.
+//! Endless streams of problems of one split.
 //!
-//! Each item has a random stream of its own, keyed by task, levels, seed and position; draws that
-//! belong to another part are thrown away.
+//! Each item has its own random stream, keyed by task, levels, seed and position. Draws that belong to
+//! another split are discarded.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use super::spec::TaskSpec;
 use super::worked::SolvedProblem;
 use crate::{Problem, Split, keyed_rng, split_of_key};
 
-/// Repeats in a row after which a stream ends.
+/// A stream ends after this many repeats in a row.
 const MOST_REPEATS: usize = 1_000;
 
-/// Problems of one task and one part, without repeats; from [`TaskSpec::problems`].
+/// Problems of one task and one split, without repeats; made by [`TaskSpec::problems`].
 #[derive(Debug, Clone)]
 pub struct Problems {
     spec: TaskSpec,
@@ -50,7 +50,7 @@ impl Iterator for Problems {
     }
 }
 
-/// Draws until a problem of this part comes.
+/// Draws until a problem belongs to this split.
 pub(super) fn draw_from(
     rng: &mut ChaCha8Rng,
     spec: TaskSpec,

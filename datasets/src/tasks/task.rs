@@ -1,4 +1,4 @@
-//! The built-in tasks by name, and which generator makes each.
+//! The built-in tasks by name, and their generators.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -23,7 +23,7 @@ impl Task {
     /// All tasks.
     pub const ALL: [Self; 3] = [Self::Arithmetic, Self::Choice, Self::Countdown];
 
-    /// Name as users write it after `builtin:`.
+    /// Name after `builtin:`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Task {
         })
     }
 
-    /// Problems of one part, all different, at the default levels; see [`TaskSpec::problems`].
+    /// Distinct problems of one split at the default levels; see [`TaskSpec::problems`].
     pub fn problems(self, split: Split, seed: u64) -> Problems {
         TaskSpec::from(self).problems(split, seed)
     }
@@ -61,7 +61,7 @@ impl Task {
         }
     }
 
-    /// Levels that can be asked for, both ends included.
+    /// Allowed levels, both ends included.
     #[must_use]
     pub fn allowed_levels(self) -> (u32, u32) {
         match self {
@@ -71,7 +71,7 @@ impl Task {
         }
     }
 
-    /// Draws one problem; `levels` lies in [`Self::allowed_levels`].
+    /// Draws one problem; `levels` must be inside [`Self::allowed_levels`].
     pub(super) fn draw(self, rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Box<dyn SolvedProblem> {
         match self {
             Self::Arithmetic => Box::new(arithmetic::arithmetic(rng, levels)),

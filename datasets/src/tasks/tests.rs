@@ -1,4 +1,4 @@
-//! The tasks through their public face, every answer derived again by a small evaluator.
+//! Tests of the tasks through their public API; a small evaluator derives every answer again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use crate::{AnswerKind, Problem, Split};
 
 const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
-/// Value of an expression with spaces between all its parts; `None` where it is malformed or a
-/// division is not exact.
+/// Value of an expression with spaces between all its parts; `None` if it is malformed or a division is
+/// not exact.
 fn evaluate(text: &str) -> Option<i64> {
     let words: Vec<&str> = text.split(' ').collect();
     let mut at = 0;
@@ -53,12 +53,12 @@ fn factor(words: &[&str], at: &mut usize) -> Option<i64> {
     (words.get(*at - 1) == Some(&")")).then_some(value)
 }
 
-/// All whole numbers of a text.
+/// All integers in a text.
 fn numbers(text: &str) -> Vec<i64> {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
-/// The lines before the last, and what stands after `#### `.
+/// The lines before the last, and the text after `#### `.
 fn parts(solution: &str) -> (Vec<&str>, &str) {
     let (lines, answer) = solution.rsplit_once('\n').unwrap_or(("", solution));
     (lines.lines().collect(), answer.strip_prefix("#### ").expect("a last line"))
@@ -68,7 +68,7 @@ fn take(task: Task, split: Split, seed: u64, n: usize) -> Vec<Problem> {
     task.problems(split, seed).take(n).collect()
 }
 
-/// Checks an equation line and adds its result to the numbers that may be used; returns it.
+/// Checks an equation line, adds its result to the known numbers and returns it.
 fn check_line(line: &str, known: &mut BTreeSet<i64>) -> i64 {
     let (_, equation) = line.split_once(": ").expect("clause: equation");
     let (expression, result) = equation.split_once(" = ").expect("expression = result");
@@ -182,7 +182,7 @@ fn streams_are_reproducible_without_repeats_and_differ_by_seed() {
 
 #[test]
 fn an_exhausted_part_ends() {
-    // One move on two numbers: few hundred problems in all.
+    // One move on two numbers: a few hundred problems in all.
     let all = problems_from_spec("builtin:countdown:1", Split::Test, 1).unwrap();
     let n = all.take(10_000).count();
     assert!((20..2_000).contains(&n), "{n}");

@@ -1,34 +1,34 @@
-//! What a generator hands over: a problem together with everything needed to write it down, solve
-//! it as the reference does, imitate a hasty solver, and go wrong in a believable way.
+//! Result of a generator: a problem that can write down its question and reference solution, solve itself
+//! as a hasty solver would, and go wrong in a plausible way.
 //!
-//! [`super::corpus`] and [`super::Task`] only see this trait.
+//! [`super::corpus`] and [`super::Task`] use generators only through this trait.
 
 use rand_chacha::ChaCha8Rng;
 
 use crate::Problem;
 
-/// A solution that goes wrong, line by line.
+/// A solution with one wrong line.
 pub(super) struct Flawed {
-    /// All lines; those after the wrong one follow from it.
+    /// All lines; the lines after the wrong one follow from it.
     pub steps: Vec<String>,
-    /// Index of the wrong line; those before it are right.
+    /// Index of the wrong line; the lines before it are right.
     pub wrong: usize,
 }
 
-/// A generated problem with its workings.
+/// A generated problem and its solutions.
 pub(super) trait SolvedProblem {
-    /// The problem with its reference solution, one operation or hop a line.
+    /// The problem with its reference solution, one operation or hop per line.
     fn problem(&self) -> Problem;
 
-    /// What the split goes by: the same key, the same part, whatever the seed.
+    /// Key of the split: problems with the same key belong to the same split, whatever the seed.
     fn split_key(&self) -> String;
 
-    /// A right solution as the corpus shows it: lines are merged or skipped with probabilities that
-    /// are multiplied by `merge_scale`.
+    /// A right solution for the corpus. Lines are merged or skipped with probabilities that are
+    /// multiplied by `merge_scale`.
     fn solve(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Vec<String>;
 
-    /// A solution with one wrong step that is carried through consistently; `None` where no
-    /// believable one was found.
+    /// A solution with one wrong step that is carried through consistently; `None` if no plausible one
+    /// was found.
     fn solve_wrongly(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Option<Flawed>;
 }
 

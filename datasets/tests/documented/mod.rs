@@ -1,11 +1,11 @@
-//! Commands that the documentation gives, for the tests of the binaries: `mcts/tests/it/documented.rs`
+//! Checks the commands in the documentation, for the tests of the binaries: `mcts/tests/it/documented.rs`
 //! and `trainer/tests/it/documented.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs every documented command of a binary with `--help` behind it, which parses the arguments
-/// before it and does nothing else. Returns what is wrong, and how many commands there are.
+/// Runs every documented command of a binary with `--help` appended, so that its arguments are parsed and
+/// nothing else happens. Returns the faults and the number of commands.
 pub fn refused(binary: &str, path: &str) -> (Vec<String>, usize) {
     let mut commands = Vec::new();
     for page in pages() {
@@ -27,8 +27,8 @@ pub fn refused(binary: &str, path: &str) -> (Vec<String>, usize) {
     (wrong, commands.len())
 }
 
-/// The README, the guide for contributors and the pages of the book. Logs give the commands of their
-/// day and are left out.
+/// The README, the guide for contributors and the pages of the book. Experiment logs are left out,
+/// because their commands are as old as the logs.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
     let book = std::fs::read_dir(root.join("docs")).expect("the book").flatten();
@@ -49,8 +49,8 @@ fn scripts() -> Vec<PathBuf> {
     scripts
 }
 
-/// The arguments of each command of `binary` in a script, with 1 for what the shell puts in: a value of any
-/// flag that these scripts fill in so.
+/// The arguments of each command of `binary` in a script, with every shell substitution replaced by 1, a
+/// valid value of all flags that these scripts fill in that way.
 fn commands_of_script(text: &str, binary: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim_start);
@@ -58,7 +58,8 @@ fn commands_of_script(text: &str, binary: &str) -> Vec<String> {
     commands.map(filled_in).collect()
 }
 
-/// A command with 1 in place of `$name`, `${...}` and `$((...))`, without arrays, which hold whole flags.
+/// A command with 1 in place of `$name`, `${...}` and `$((...))`. Arrays, which hold whole flags, are
+/// removed.
 fn filled_in(command: &str) -> String {
     let mut text = String::new();
     let mut rest = command;
@@ -89,7 +90,7 @@ fn commands_of(text: &str, binary: &str) -> Vec<String> {
     commands.map(|c| c.split(" # ").next().unwrap_or(c).trim().to_owned()).collect()
 }
 
-/// Words parted by spaces; double quotes keep spaces.
+/// Words separated by spaces; double quotes keep spaces.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut quoted) = (vec![String::new()], false);
     for c in command.chars() {

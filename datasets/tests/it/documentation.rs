@@ -1,19 +1,19 @@
-//! The documentation of the repository: every relative link and anchor leads somewhere, the README is
-//! short, every page of the book is in an index, and every log begins with its verdict.
+//! The documentation of the repository: no relative link or anchor is broken, the README is short, every
+//! page of the book is in an index, and every log begins with its verdict.
 //!
-//! Headings get the anchors that GitHub gives them. External addresses are not visited.
+//! Anchors of headings are computed as GitHub does. External addresses are not visited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-/// Longest README, in words: what a newcomer reads in three minutes.
+/// Longest README, in words; a newcomer reads it in three minutes.
 const README_WORDS: usize = 700;
 
-/// Folders with pages and sources, beside the files at the root.
+/// Folders with pages and sources, besides the files at the root.
 const FOLDERS: [&str; 9] =
     ["benches", "datasets", "docs", "examples", "mcts", "models", "policy", "trainer", "verifiers"];
 
-/// Endings of sources whose comments and messages name pages of the book.
+/// Extensions of sources whose comments and messages refer to pages of the book.
 const SOURCES: [&str; 4] = ["rs", "toml", "py", "sh"];
 
 #[test]
@@ -81,7 +81,7 @@ fn every_log_begins_with_its_verdict() {
     assert!(logs > 0, "no log was read");
 }
 
-/// The pages and files that a link may lead to, by their path from the root.
+/// All pages, and all files that a link may point to, by their path from the root.
 struct Site {
     pages: BTreeMap<PathBuf, String>,
     files: BTreeSet<PathBuf>,
@@ -111,7 +111,7 @@ impl Site {
         Self { files: pages.keys().cloned().collect(), pages }
     }
 
-    /// What is wrong with the links of a page, one text a link.
+    /// Faults of the links of a page, one text per link.
     fn dead_links(&self, page: &Path) -> Vec<String> {
         let checked = links(&self.pages[page]).into_iter().filter_map(|(line, target)| {
             let why = self.follow_from(page, &target).err()?;
@@ -127,7 +127,7 @@ impl Site {
         }
     }
 
-    /// The file that a target leads to from a folder, its anchor checked.
+    /// The file that a link target in a folder points to, after checking its anchor.
     fn follow(&self, folder: &Path, target: &str) -> Result<PathBuf, String> {
         if target.contains("://") || target.starts_with("mailto:") {
             return Ok(PathBuf::new());
@@ -166,7 +166,7 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| endings.contains(&e))
 }
 
-/// Adds the files under a folder, but for build outputs and hidden ones.
+/// Adds the files under a folder, except build outputs and hidden files.
 fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
     for entry in entries.flatten() {
@@ -181,7 +181,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// `folder` and a relative path as one path without `..`; absent if it leads out of the root.
+/// `folder` joined with a relative path, without `..`; `None` if the result is outside the root.
 fn joined(folder: &Path, path: &str) -> Option<PathBuf> {
     let mut whole = PathBuf::new();
     for part in folder.join(path).components() {
@@ -199,7 +199,7 @@ fn joined(folder: &Path, path: &str) -> Option<PathBuf> {
     Some(whole)
 }
 
-/// The lines of a page outside code blocks, by their numbers from 1.
+/// The lines of a page outside code blocks, with their numbers from 1.
 fn prose(text: &str) -> Vec<(usize, &str)> {
     let (mut fenced, mut may_indent) = (false, true);
     let mut lines = Vec::new();
@@ -218,7 +218,7 @@ fn prose(text: &str) -> Vec<(usize, &str)> {
     lines
 }
 
-/// A line without what stands between backticks.
+/// A line without the text between backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("")
 }
@@ -239,7 +239,7 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Anchors of the headings of a page, as GitHub makes them.
+/// Anchors of the headings of a page, as GitHub computes them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     let mut all = BTreeSet::new();
@@ -257,7 +257,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     all
 }
 
-/// Letters, digits, `-` and `_` in lower case, spaces as `-`, the addresses of links left out.
+/// Letters, digits, `-` and `_` in lower case, spaces as `-`, without the addresses of links.
 fn slug(title: &str) -> String {
     let mut text = String::new();
     for (index, part) in title.split("](").enumerate() {
@@ -272,7 +272,7 @@ fn slug(title: &str) -> String {
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// `docs/....md`, with an anchor perhaps, wherever a text names one.
+/// Every `docs/....md`, perhaps with an anchor, in a text.
 fn pages_named(text: &str) -> Vec<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_/.#".contains(c);
     let mut found = Vec::new();

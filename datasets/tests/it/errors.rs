@@ -1,4 +1,4 @@
-//! What a user is told about a file that cannot be read, and that no file makes a reader panic.
+//! Error messages for files that cannot be read; and no file makes a reader panic.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn try_read(name: &str, content: &[u8], format: Option<Format>) -> Result<Vec<St
     Ok(read_problems(&path, format)?.into_iter().map(|p| p.id).collect())
 }
 
-/// The problems of a file and what was noticed, the folder left out.
+/// The problems of a file, and the notices without the folder.
 fn noticed(
     name: &str,
     content: &str,
@@ -36,7 +36,7 @@ fn noticed(
     )
 }
 
-/// The message without the folder.
+/// The error message without the folder.
 fn message(name: &str, content: &str, format: Option<Format>) -> String {
     let message = try_read(name, content.as_bytes(), format).unwrap_err().to_string();
     message[message.find(name).unwrap()..].to_owned()
@@ -102,7 +102,7 @@ fn an_unknown_format_lists_the_known_ones() {
         let message = message("f.txt", content, None);
         assert!(message.contains("name one with --format, one of: gsm8k, math, arc,"), "{message}");
     }
-    // Named, but it does not fit: the field that is missing.
+    // A format is given but does not fit: the error names the missing field.
     let message = message("f.jsonl", "{\"text\": \"x\"}\n", Some(Format::Gsm8k));
     assert!(message.starts_with("f.jsonl:1: field `question`"), "{message}");
 }
@@ -175,7 +175,7 @@ fn bad_rows_are_passed_over_up_to_a_number_and_named() {
     );
     let (read, _) = noticed("f.jsonl", &text, 0);
     assert!(read.unwrap_err().starts_with("f.jsonl:1: field `row`"));
-    // What follows a damaged place of an array cannot be found: no row is lost in silence.
+    // The rows after a damaged place in an array cannot be found; they must not be lost silently.
     let (read, _) = noticed("f.json", &format!("[{good},\n{{\"question\" 2}},\n{good}]"), 4);
     assert!(read.unwrap_err().contains("expected `:`"));
     let csv = "question,answer\na,1\nb\nc,3\n";
@@ -217,7 +217,8 @@ fn one_question_with_two_references_is_named_with_both_lines() {
     assert_eq!(read.unwrap().len(), 4);
     let expected = "f.jsonl:3: the same question as f.jsonl:1, with another reference answer: `2` here, `1` there";
     assert_eq!(lines, [expected]);
-    // Options by their text: other labels and another order are the same reference.
+    // References are compared by the text of the option: with other labels and another order they are
+    // equal.
     let choice = |options: &str, answer: &str| {
         format!("{{\"question\": \"Q\", \"choices\": {options}, \"answer\": \"{answer}\"}}\n")
     };
@@ -323,7 +324,7 @@ const VALUES: &[&str] = &[
     "1",
 ];
 
-/// Rows with the right fields and any values, so that the parsers of every format are reached.
+/// Rows with known field names and arbitrary values, which reach the parsers of every format.
 fn row_of_known_fields() -> impl Strategy<Value = String> {
     let field = (select(FIELDS), select(VALUES));
     proptest::collection::vec(field, 0..12).prop_map(|fields| {

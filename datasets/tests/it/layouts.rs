@@ -1,13 +1,13 @@
-//! Every published layout, as the Hugging Face hub serves it today: a row or two of our own in JSON
-//! lines and in Parquet (`samples/hub/make.py` writes both), read to the same problems without a
+//! Every published layout in its current form on the Hugging Face hub: a row or two of our own in JSON
+//! lines and in Parquet (`samples/hub/make.py` writes both). Both must give the same problems without a
 //! warning.
 
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::{Notices, Problem, ReadOptions, read_problem_file};
 
-/// Name of the file, source of its problems, and the reference of each: of multiple choice the text of
-/// the right option, empty where the row has none.
+/// Name of the file, source of its problems, and the reference of each problem; for multiple choice the
+/// text of the right option, empty if the row has none.
 const LAYOUTS: [(&str, &str, &[&str]); 25] = [
     ("gsm8k", "gsm8k", &["9"]),
     ("math", "math", &["\\frac{3}{4}"]),
@@ -33,7 +33,7 @@ const LAYOUTS: [(&str, &str, &[&str]); 25] = [
     ("truthfulqa", "truthfulqa", &["Blue"]),
     ("olympiadbench", "olympiadbench", &["3"]),
     ("dapo", "verl", &["36"]),
-    // Not of the hub: options in columns of their own.
+    // Not from the hub: options in columns of their own.
     ("../columns", "generic", &["carbon dioxide"]),
 ];
 
@@ -57,7 +57,8 @@ fn reference(problem: &Problem) -> &str {
 fn every_layout_reads_to_its_reference_without_a_warning() {
     for (name, source, references) in LAYOUTS {
         let (problems, warnings) = read(&format!("{name}.jsonl"));
-        // MMLU's positions may be taken for its options, which are numbers: it is said what they are.
+        // MMLU's positions could be mistaken for its options, which are numbers, so a notice states how
+        // they were read.
         let expected = usize::from(name == "mmlu");
         assert_eq!(warnings.len(), expected, "{name}: {warnings:?}");
         assert!(problems.iter().all(|p| p.source == source), "{name}");

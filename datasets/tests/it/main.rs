@@ -1,4 +1,4 @@
-//! The crate as its users see it: one module an area, linked once.
+//! Tests through the public API: one module per area, linked into one binary.
 
 mod documentation;
 mod errors;

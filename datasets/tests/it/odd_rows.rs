@@ -1,10 +1,10 @@
-//! Layouts of rows that are odd and that real files have: what each is read as, or how it is refused.
+//! Unusual layouts of rows in real files: how each is read or refused.
 
 use std::fs;
 
 use regrowth_datasets::{AnswerKind, Notices, Problem, ReadOptions, read_problem_file};
 
-/// The problems of a file and what was noticed, the folder left out.
+/// The problems of a file, and the notices without the folder.
 fn read(name: &str, content: impl AsRef<[u8]>) -> (Result<Vec<Problem>, String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -21,7 +21,7 @@ fn answers(name: &str, content: impl AsRef<[u8]>) -> Vec<String> {
     read(name, content).0.unwrap().into_iter().map(|problem| problem.answer).collect()
 }
 
-/// What a file is refused with.
+/// The error with which a file is refused.
 fn refused(name: &str, content: impl AsRef<[u8]>) -> String {
     read(name, content).0.unwrap_err()
 }
@@ -41,7 +41,7 @@ fn numbers_keep_the_digits_of_the_file_wherever_they_stand() {
         "{{\"question\": \"Q\", \"options\": [18446744073709551616, {big}], \"answer\": \"B\"}}"
     );
     assert_eq!(read("f.jsonl", options).0.unwrap()[0].choices[1].text, big);
-    // Two ids that one double would stand for.
+    // Two ids that would become the same double.
     let id = |id: &str| format!("{{\"id\": {id}, \"question\": \"{id}\", \"answer\": 1}}\n");
     let two = id("18446744073709551616") + &id("18446744073709551617");
     assert_eq!(read("f.jsonl", two).0.unwrap()[1].id, "18446744073709551617");

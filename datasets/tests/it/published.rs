@@ -1,5 +1,7 @@
-//! Reads a full copy of the published sets: as many problems as each file has, every reference answer
-//! read, every id unique. They are ignored; `benches/scripts/outside_data.sh FOLDER` runs them on a copy. The samples in `samples/` are read by `samples.rs` and `layouts.rs` always.
+//! Reads a full copy of the published sets and checks that the number of problems is right, that every
+//! reference answer is read and that every id is unique. These tests are ignored by default;
+//! `benches/scripts/outside_data.sh FOLDER` runs them on a copy of the sets. The samples in `samples/` are
+//! always tested, in `samples.rs` and `layouts.rs`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use regrowth_datasets::{
     read_problems, split_of,
 };
 
-/// Path of a published file in the folder that the script names.
+/// Path of a published file in the folder that the environment variable holds.
 fn published(name: &str) -> PathBuf {
     let folder = std::env::var_os("REGROWTH_DATA")
         .expect("REGROWTH_DATA names the folder: run benches/scripts/outside_data.sh FOLDER");
@@ -58,7 +60,7 @@ const FILES: [(&str, &str, usize); 34] = [
     ("science_mcq/mcq_sqa_train.jsonl", "science_mcq", 9551),
 ];
 
-/// What must hold for every problem of every set.
+/// Checks that hold for every problem of every set.
 fn check(name: &str, problems: &[Problem]) {
     let ids: BTreeSet<&str> = problems.iter().map(|p| p.id.as_str()).collect();
     assert_eq!(ids.len(), problems.len(), "{name}: repeated ids");
@@ -91,7 +93,7 @@ fn every_file_is_told_by_its_content_and_read_whole() {
 #[test]
 #[ignore = "needs the published sets: benches/scripts/outside_data.sh FOLDER"]
 fn options_inside_questions_are_those_that_the_file_names() {
-    // The file repeats the text of the right option: an independent check of every split.
+    // The file repeats the text of the right option: an independent check of the parsed options.
     let path = published("science_mcq/mcq_sqa_train.jsonl");
     let problems = read_problems(&path, Some(Format::ScienceMcq)).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
@@ -114,7 +116,7 @@ fn references_of_known_problems() {
     // Counted with another program: 2084 numbers, 90 lists and 9 fractions, 122 other texts.
     let kinds = [AnswerKind::Number, AnswerKind::Math, AnswerKind::Text];
     assert_eq!(kinds.map(|kind| count(&kind)), [2084, 99, 122]);
-    // Two rows stand in the published file twice.
+    // Two rows occur twice in the published file.
     let problems = read("ai2_science/Elementary-NDMC-Train.csv");
     assert_eq!(problems.iter().filter(|p| p.id.ends_with("#2")).count(), 2);
     let at_a = read("sciq/valid.json").iter().filter(|p| p.answer == "A").count();
@@ -146,7 +148,7 @@ fn no_column_of_a_published_file_is_unknown() {
         let unread = lines.iter().find(|line| line.contains("does not read"));
         assert_eq!(unread, None, "{name}");
     }
-    // Its parts overlap under other labels.
+    // Its parts overlap, with different labels.
     let mut notices = Notices::default();
     let mixture = published("science_mcq/mcq_sqa_train.jsonl");
     read_problem_file(&mixture, ReadOptions::default(), &mut notices).unwrap();

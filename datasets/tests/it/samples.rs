@@ -1,4 +1,4 @@
-//! Every sample file is told by its content and read to the answers that a person would give.
+//! The format of every sample file is detected, and the answers are those that a person would give.
 
 use std::path::{Path, PathBuf};
 

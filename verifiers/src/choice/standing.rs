@@ -1,8 +1,8 @@
-//! Labels and option texts that a sentence chooses without announcing them: "so it must be B".
+//! Finds labels and option texts that a sentence chooses without announcing them: "so it must be B".
 //!
-//! It knows the words that lead to a choice, praise it or deny it. A letter counts only where such words
-//! choose it or where it is all of the last line; in a list, a range, a question, a denial or an
-//! examination of the options it is no choice.
+//! Three kinds of words are known: words that lead to a choice, praise it or deny it. A letter counts
+//! only if such words choose it or if the last line consists of it. In a list, a range, a question, a
+//! denial or an examination of the options, it is not a choice.
 
 mod words;
 
@@ -12,15 +12,15 @@ use super::{ChoiceOption, front_label, is_imagined, names_another};
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 
-/// Bytes at the end of a text in which labels are looked for.
+/// Number of bytes at the end of a text that are searched for labels.
 const MAX_SEARCHED: usize = 16 << 10;
-/// Bytes before and behind a label that are read.
+/// Number of bytes before and after a label that are read.
 const MAX_CONTEXT: usize = 256;
-/// Places of one label that are tried, from the last one on.
+/// Maximum number of occurrences of a label that are tried, from the last to the first.
 const MAX_PLACES: usize = 256;
 
-/// The last label that a clause chooses, and its rule: an announcement where the words "option" or
-/// "choice" announce it.
+/// The last label that a clause chooses, and its rule; the rule is an announcement if "option" or
+/// "choice" announces the label.
 pub(super) fn standing<'a>(
     text: &str,
     options: &[ChoiceOption<'a>],
@@ -34,7 +34,7 @@ pub(super) fn standing<'a>(
     let ticked = all.iter().filter(|(_, _, rule)| *rule == Rule::Ticked).count();
     let (_, option, rule) = all.into_iter().max_by_key(|(at, _, _)| *at)?;
     match rule {
-        // Two options that are called right are no choice.
+        // If two options are called right, neither is chosen.
         Rule::Ticked if ticked > 1 => None,
         Rule::Announced => Some((option, Source::Anchor)),
         _ => Some((option, Source::Number)),
@@ -72,7 +72,7 @@ fn last_standing(
         .find_map(|(at, place)| Some((at, place.chosen()?)))
 }
 
-/// A label in its text.
+/// An occurrence of a label in its text.
 struct Place<'t> {
     before: &'t str,
     label: &'t str,
@@ -91,7 +91,7 @@ impl Place<'_> {
             && !dashed
     }
 
-    /// How the words around the label choose it, if they do.
+    /// How the words around the label choose it; `None` if they do not.
     fn chosen(&self) -> Option<Rule> {
         let rule = self.led()?;
         let behind = self.after.trim_start_matches([')', ']', '*', '_', '"', '\'', '`', '$', '}']);
@@ -106,7 +106,7 @@ impl Place<'_> {
         if PRAISE.iter().any(|p| spaced.starts_with(p)) && self.is_upper() {
             return Some(Rule::Led);
         }
-        // "It has to be copper (A)."
+        // The option's text, followed by its label: "It has to be copper (A)."
         let named = self.before.strip_suffix('(').filter(|_| self.after.starts_with(')'));
         let text = self.option.text;
         if !text.is_empty() && named.is_some_and(|words| words.trim_end().ends_with(text)) {
@@ -145,8 +145,9 @@ impl Place<'_> {
             .filter(|_| self.may_stand(word, opened))
     }
 
-    /// Whether what stands behind a led label lets it be one: the clause ends or pauses there. The
-    /// article "a" and numbers need an end, other capitals only a blank.
+    /// Whether the text after a label that a word leads to allows a choice: the clause must end or pause
+    /// there. The article "a" and numbers need the end of the clause; after other capitals a blank is
+    /// enough.
     fn may_stand(&self, word: &str, opened: &str) -> bool {
         let bracketed = self.before.ends_with(['(', '[']) && self.after.starts_with([')', ']']);
         let mut next =
@@ -156,7 +157,7 @@ impl Place<'_> {
             || stop.is_some_and(|c| ".,!?\n;:\u{3002}\u{ff0c}\u{2014}".contains(c) || unspaced(c))
                 && !next.as_str().starts_with(|c: char| c.is_ascii_digit());
         if !self.is_letter() {
-            // Numbers stand for options only where "option" or "choice" leads to them.
+            // A number refers to an option only if "option", "choice" or a similar word leads to it.
             return ends
                 && (bracketed
                     || names_choice(opened)
@@ -165,7 +166,7 @@ impl Place<'_> {
                         "option" | "choice" | "is" | "answer" | "statement"
                     ));
         }
-        // "Option D comes close": as a subject the label needs praise.
+        // "Option D comes close": as the subject of a sentence, a label needs praise to be chosen.
         let nouns = ["option", "choice", "statement", "letter", "answer"];
         let sentence = opened.rsplit(['.', '\n', '!', '?', ',']).next().unwrap_or(opened);
         let is_subject = nouns.iter().any(|noun| sentence.trim().eq_ignore_ascii_case(noun));
@@ -180,7 +181,7 @@ impl Place<'_> {
         self.label.starts_with(|c: char| c.is_ascii_alphabetic())
     }
 
-    /// Whether the label is written as published, and not in the other letter case.
+    /// Whether the label is written in its published letter case.
     fn is_upper(&self) -> bool {
         self.label == self.option.label
     }
@@ -199,7 +200,7 @@ impl Place<'_> {
             || stance::withdrawn(behind) && after.starts_with(['.', '!', ',', '\n'])
     }
 
-    /// Whether the label stands in a list or a range of labels: "A or B", "A to D", "A. B. C."
+    /// Whether the label is part of a list or range of labels: "A or B", "A to D", "A. B. C."
     fn is_listed(&self, behind: &str) -> bool {
         let rest = behind.trim_start();
         let another = |text: &str| {
@@ -219,7 +220,7 @@ impl Place<'_> {
             || self.follows_label()
     }
 
-    /// Whether a clause only names the options that the label is chosen from: "Between A and B, B is correct".
+    /// Whether the clause before only lists the options to choose from: "Between A and B, B is correct".
     fn is_compared(&self, behind: &str) -> bool {
         let sentence = self.before.rsplit(['.', '\n', '!', '?']).next().unwrap_or(self.before);
         let opener = ["between ", "of ", "among ", "out of ", "comparing "];
@@ -229,7 +230,7 @@ impl Place<'_> {
             && sentence.trim_end().ends_with(',')
     }
 
-    /// Whether another label stands right before this one, joined to it or not.
+    /// Whether another label stands directly before this one, with or without a joining word.
     fn follows_label(&self) -> bool {
         let joined = self.before.trim_end_matches(['(', ' ', '*', '[']);
         let (front, apart) =
@@ -252,25 +253,25 @@ impl Place<'_> {
     }
 }
 
-/// Whether Chinese or Japanese words behind a label deny or doubt it.
+/// Whether Chinese or Japanese words after a label deny or doubt it.
 pub(super) fn denied_by_signs(behind: &str) -> bool {
     DENIED_BEHIND.iter().any(|d| behind.trim_start().starts_with(d))
 }
 
-/// Whether the sentence that goes on with `behind` is a question.
+/// Whether the sentence that continues with `behind` is a question.
 fn is_asked(behind: &str) -> bool {
     let end = behind.find(['.', '!', '?', '\n', '\u{ff1f}', '\u{3002}']);
     end.is_some_and(|at| behind[at..].starts_with(['?', '\u{ff1f}']))
 }
 
-/// The words before a label without an adverb at their end: "it's" of "it's definitely".
+/// The words before a label without an adverb at their end: "it's" for "it's definitely".
 fn without_adverb(opened: &str) -> &str {
     let adverbs =
         ["definitely", "clearly", "certainly", "obviously", "surely", "probably", "likely"];
     adverbs.iter().find_map(|a| opened.strip_suffix(a)).map_or(opened, str::trim_end)
 }
 
-/// Whether a comma and before it nothing but an opener such as "Therefore" stand before a label.
+/// Whether the words before a label are only an opener such as "Therefore" and a comma.
 fn follows_opener(opened: &str) -> bool {
     let Some(clause) = opened.strip_suffix([',', ':']) else { return false };
     let clause = clause.rsplit(['.', '\n', '!', '?', ';']).next().unwrap_or(clause).trim();
@@ -300,7 +301,7 @@ fn names_choice(opened: &str) -> bool {
     (verb || marked) && words.iter().take(6).any(named)
 }
 
-/// "not D", "isn't A", "to be A or B", "rule out C".
+/// Whether the words before a label negate it: "not D", "isn't A", "rule out C".
 fn negated(before: &str) -> bool {
     let clause = before.rsplit(['.', '\n', ';', ',']).next().unwrap_or(before).to_ascii_lowercase();
     let words: Vec<&str> = clause.split_whitespace().rev().take(8).collect();
@@ -340,7 +341,7 @@ fn negated(before: &str) -> bool {
     })
 }
 
-/// The option that is mentioned where the text ends, behind a verb that states it: "so it is at the mall".
+/// The option mentioned at the end of the text after a verb that states it: "so it is at the mall".
 pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let option = mentioned(text, options)?;
     let (said, wanted) = (plain(text), plain(option.text));
@@ -356,10 +357,10 @@ pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
     (alone || clause.split(' ').rev().take(MAX_STATING).any(states)).then_some(option)
 }
 
-/// Words of a clause in which a verb has to state the option at its end.
+/// The verb that states the option at the end of a clause must be among this many words before it.
 const MAX_STATING: usize = 8;
 
-/// Verbs that state an option besides the words that [lead](LEADS) to a label.
+/// Verbs that state an option, in addition to the words that [lead](LEADS) to a label.
 const STATING: [&str; 10] =
     ["are", "were", "means", "becomes", "called", "remain", "must", "by", "comes", "makes"];
 

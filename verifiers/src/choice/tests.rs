@@ -1,7 +1,7 @@
-//! Choices as models write them: every dress of a label, negations, several labels, option texts.
+//! Choices as models write them: labels in every form, negations, several labels, option texts.
 //!
-//! Texts are our own; the options are those of a published example question. They exercise the
-//! public function only.
+//! Texts are our own; the options are those of a published example question. Only the public function is
+//! tested.
 
 use super::*;
 

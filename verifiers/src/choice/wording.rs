@@ -1,6 +1,6 @@
-//! Takes the dress off a statement: markup, quotes, full-width letters, nouns like "option".
+//! Removes the formatting of a statement: markup, quotes, full-width letters, nouns like "option".
 //!
-//! It changes how a choice is written, never which one it is, and knows no options.
+//! Only the wording of a choice changes, never which option it is; the options are not an input.
 
 use std::borrow::Cow;
 
@@ -14,14 +14,14 @@ pub(super) fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if wide(c) { narrow(c) } else { c }).collect())
 }
 
-/// The text without what `~~` strikes through inside a line.
+/// The text without the parts that `~~` strikes through inside a line.
 pub(super) fn without_struck(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains("~~") {
         return text;
     }
     let lines = text.split_inclusive('\n').map(|line| {
         let parts: Vec<&str> = line.split("~~").collect();
-        // Marks without a partner are no strikethrough.
+        // Marks without a partner are not strikethrough.
         if parts.len().is_multiple_of(2) {
             line.to_owned()
         } else {
@@ -31,7 +31,7 @@ pub(super) fn without_struck(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(lines.collect::<Vec<String>>().concat())
 }
 
-/// Takes LaTeX and Markdown wrapping off a statement.
+/// Removes LaTeX and Markdown formatting around a statement.
 pub(super) fn unwrap_markup(text: &str) -> String {
     let mut out = text.trim().to_owned();
     for command in ["\\textbf", "\\textrm", "\\text", "\\mathrm", "\\mathbf", "\\mathsf", "\\mbox"]
@@ -53,7 +53,7 @@ pub(super) fn unwrap_markup(text: &str) -> String {
         .to_owned()
 }
 
-/// Takes "option", "choice" and similar nouns off the front.
+/// Removes "option", "choice" and similar nouns at the beginning.
 pub(super) fn strip_noun(text: &str) -> &str {
     let nouns =
         ["the correct option is", "option", "choice", "answer", "letter", "label", "statement"];
@@ -68,7 +68,7 @@ pub(super) fn strip_noun(text: &str) -> &str {
     text
 }
 
-/// Lower case words and numbers only.
+/// The words and numbers of a text, in lower case.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

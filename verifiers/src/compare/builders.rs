@@ -1,8 +1,8 @@
-//! Set-builders over whole numbers: `{x in Z | 0 < x < 3}` is the finite set `{1, 2}`.
+//! Set-builders over integers: `{x in Z | 0 < x < 3}` becomes the finite set `{1, 2}`.
 //!
-//! The condition is solved over the reals by the regions, then its whole numbers are listed. Sets that
-//! do not end, that have irrational ends, or of which it is unclear whether zero is natural, stay as
-//! they are.
+//! The condition is solved over the reals (`regions`), then the integers in the solution are listed. A
+//! set is left unchanged if it is infinite, if it has irrational ends, or if it depends on whether zero
+//! is a natural number.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -12,11 +12,12 @@ use super::sets::Endpoints;
 use crate::fuel::Reason;
 use crate::syntax::tree::{Id, Named, Node, Relation};
 
-/// Most members that are listed.
+/// Maximum number of members that are listed.
 const MAX_MEMBERS: usize = 256;
 
 impl Comparison<'_> {
-    /// A bounded set-builder over whole numbers as the set of its members; any other node itself.
+    /// Converts a bounded set-builder over integers into the set of its members; returns any other node
+    /// unchanged.
     pub(super) fn listed(&mut self, id: Id) -> Result<Id, Reason> {
         let Node::Builder { item, condition } = *self.tree.get(id) else { return Ok(id) };
         let Node::List(conditions) = self.tree.get(condition).clone() else { return Ok(id) };
@@ -38,7 +39,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The whole numbers in which `item` lies by its first condition, and the other conditions.
+    /// The set of integers to which the first condition restricts `item`, and the other conditions.
     fn domain<'c>(&self, item: Id, conditions: &'c [Id]) -> Option<(Named, &'c [Id])> {
         let (first, rest) = conditions.split_first()?;
         let Node::Chain { sides, relations } = self.tree.get(*first) else { return None };
@@ -56,7 +57,7 @@ impl Comparison<'_> {
         (same && !rest.is_empty()).then_some((named, rest))
     }
 
-    /// Whole numbers of a domain that fulfil a condition, in order.
+    /// The integers of a domain that fulfil a condition, in order; `None` if they cannot be listed.
     fn members(&mut self, domain: Named, condition: Id) -> Result<Option<Vec<BigInt>>, Reason> {
         let mut found = Endpoints::default();
         if !self.endpoints(condition, &mut found)? {

@@ -1,18 +1,18 @@
-//! Compares what holds other answers: lists, sets, tuples, matrices, ratios.
+//! Compares answers that contain other answers: lists, sets, tuples, matrices, ratios.
 //!
-//! Order counts in tuples and matrices; sets and lists without brackets are matched by the verdicts
-//! on their elements (bipartite matching, after Kuhn), because sorting needs an order that formulas
-//! do not have.
+//! Order matters in tuples and matrices. Sets, and lists without brackets, are matched by the verdicts on
+//! their elements (bipartite matching, after Kuhn), because sorting needs an order that formulas do not
+//! have.
 
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
 use crate::syntax::tree::{Id, Node, Tree};
 
-/// Most items on each side that are matched.
+/// Maximum number of items per side that are matched.
 const MAX_ITEMS: usize = 256;
 
 impl Comparison<'_> {
-    /// Compares two nodes that are no chains, texts or set expressions.
+    /// Compares two nodes that are not chains, texts or set expressions.
     pub(super) fn containers(&mut self, gold: Id, answer: Id) -> Outcome {
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
             (Node::Matrix { .. }, _) | (_, Node::Matrix { .. }) => self.matrices(gold, answer),
@@ -46,7 +46,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// A tuple against what can be one: a tuple, a list in its order, a set of one tuple.
+    /// Compares a tuple with anything that can be read as one: a tuple, a list in its order, a set of one
+    /// tuple.
     fn tuples(&mut self, gold: Id, answer: Id) -> Outcome {
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
             (
@@ -58,7 +59,7 @@ impl Comparison<'_> {
                 }
                 self.pairwise(&g, &a)
             }
-            // x = 1 or x = 2 is no point.
+            // `x = 1 or x = 2` is not a point.
             (Node::Tuple { .. }, Node::List(a)) if self.assigns_one_name(&a)? => Ok(Tri::Different),
             // [1, 2] is an interval; [1, 2, 3] can be a list.
             (Node::Tuple { items: g, open, close }, Node::List(a))
@@ -86,7 +87,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// A matrix against what can be one: a matrix, its rows in brackets, a vector as a tuple.
+    /// Compares a matrix with anything that can be read as one: a matrix, its rows in brackets, a vector
+    /// as a tuple.
     fn matrices(&mut self, gold: Id, answer: Id) -> Outcome {
         let vector = |columns: usize, cells: &[Id]| columns == 1 || columns == cells.len();
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
@@ -114,7 +116,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Cells of a matrix written as a tuple of rows.
+    /// Cells of a matrix that is written as a tuple of rows.
     fn rows_of(&self, items: &[Id], columns: usize) -> Option<Vec<Id>> {
         let mut cells = Vec::new();
         for item in items {
@@ -128,7 +130,7 @@ impl Comparison<'_> {
         Some(cells)
     }
 
-    /// A ratio of two against a single value; a time of day such as 12:00 is none.
+    /// Compares a ratio of two parts with a single value. A time of day such as 12:00 is not a ratio.
     fn fraction(&mut self, parts: &[Id], other: Id, ratio_is_gold: bool) -> Outcome {
         let [above, below] = parts else { return Ok(Tri::Different) };
         let zero = self.tree.integer(0, self.fuel)?;
@@ -139,7 +141,7 @@ impl Comparison<'_> {
         if ratio_is_gold { self.scalars(quotient, other) } else { self.scalars(other, quotient) }
     }
 
-    /// Items in order.
+    /// Compares items in order.
     pub(super) fn pairwise(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
         if gold.len() != answer.len() {
             return Ok(Tri::Different);
@@ -155,7 +157,7 @@ impl Comparison<'_> {
         Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
     }
 
-    /// Lists: assignments to different names have an order, other items have none.
+    /// Compares lists. Assignments to different names are matched in order, other items in any order.
     fn lists(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
         let named = self.distinct_names(gold) && !self.distinct_names(answer);
         if named || self.rules.ordered_lists {
@@ -164,7 +166,8 @@ impl Comparison<'_> {
         self.matched(gold, answer)
     }
 
-    /// Whether all items assign to names that are no numbered versions of one name.
+    /// Whether all items assign to different names, not counting numbered versions of one name as
+    /// different.
     fn distinct_names(&self, items: &[Id]) -> bool {
         let base = |tree: &Tree, id: Id| match tree.get(id) {
             Node::Chain { sides, .. } if self.is_name(sides[0]) => match tree.get(sides[0]) {
@@ -189,8 +192,8 @@ impl Comparison<'_> {
         })
     }
 
-    /// Assignments to different letters in the order of the alphabet, as the coordinates of a point
-    /// are written; other items as they are.
+    /// Sorts assignments to single letters alphabetically, the order of the coordinates of a point;
+    /// returns other items unchanged.
     fn by_name(&self, items: Vec<Id>) -> Vec<Id> {
         let letter = |id: Id| match self.tree.get(id) {
             Node::Chain { sides, .. } => match self.tree.get(sides[0]) {
@@ -206,7 +209,7 @@ impl Comparison<'_> {
         order.into_iter().map(|at| items[at]).collect()
     }
 
-    /// Whether all items assign to one name.
+    /// Whether all items assign to the same name.
     fn assigns_one_name(&mut self, items: &[Id]) -> Result<bool, Reason> {
         let name = |tree: &Tree, id: Id| match tree.get(id) {
             Node::Chain { sides, .. } => Some(sides[0]),
@@ -224,7 +227,7 @@ impl Comparison<'_> {
         Ok(self.is_name(first))
     }
 
-    /// Two ratios: times of day by their fields, others up to a factor.
+    /// Compares two ratios: times of day field by field, others up to a factor.
     fn ratios(&mut self, gold: &[Id], answer: &[Id], clock: bool) -> Outcome {
         if gold.len() != answer.len() {
             return Ok(Tri::Different);
@@ -237,7 +240,7 @@ impl Comparison<'_> {
         if gold.iter().chain(answer).any(|p| foreign(self.tree.get(*p))) {
             return Ok(plain);
         }
-        // a : b : c = d : e : f where a e = b d and so on.
+        // a : b : c = d : e : f if a e = b d, and so on.
         let mut undecided = None;
         for k in 1..gold.len() {
             let left = self.tree.add(Node::Product(vec![gold[0], answer[k]]), self.fuel)?;
@@ -251,7 +254,7 @@ impl Comparison<'_> {
         Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
     }
 
-    /// Sets and unordered lists: a perfect matching of equal elements, repetitions aside.
+    /// Compares sets and unordered lists: a perfect matching of equal elements, ignoring repetitions.
     pub(super) fn matched(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
         let (gold, answer) = if gold.len() == answer.len() {
             (gold.to_vec(), answer.to_vec())
@@ -291,7 +294,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Items without repetitions.
+    /// The items without repetitions.
     fn distinct(&mut self, items: &[Id]) -> Result<Vec<Id>, Reason> {
         if items.len() > MAX_ITEMS {
             return Err(Reason::Fuel);
@@ -309,7 +312,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether rows can be given different columns along allowed verdicts (Kuhn's algorithm).
+/// Whether all rows can be assigned different columns with an allowed verdict (Kuhn's algorithm).
 fn perfect(verdicts: &[Vec<Tri>], allowed: impl Fn(Tri) -> bool) -> bool {
     let mut owner: Vec<Option<usize>> = vec![None; verdicts.len()];
     (0..verdicts.len()).all(|row| {

@@ -1,7 +1,7 @@
-//! Compares values by balls: constants at rising precision, expressions at points.
+//! Compares values by ball arithmetic: constants at increasing precision, expressions at sample points.
 //!
-//! Disjoint balls prove a difference; narrow balls that overlap, at every point where both sides exist,
-//! are overwhelming evidence for equality. Points are a fixed sequence of rationals: between zero and
+//! Disjoint balls prove a difference. Narrow overlapping balls, at every point where both sides exist,
+//! are overwhelming evidence for equality. The points are a fixed sequence of rationals: between zero and
 //! one, above one, negative, large.
 
 use std::cmp::Ordering;
@@ -18,21 +18,21 @@ use crate::value::Fault;
 use crate::value::elementary::Elementary;
 use crate::value::numeric::{Complex, Numeric};
 
-/// Bits at which most different values part.
+/// Precision, in bits, at which most different values differ.
 const COARSE_BITS: u64 = 64;
-/// Bits at which constants have to agree.
+/// Precision, in bits, at which constants must agree.
 const FINE_BITS: u64 = 256;
-/// Constants are equal where their difference is below 2^-200 of their size.
+/// Constants are equal if their difference is below 2^-200 of their size.
 const RELATIVE_OVERLAP: i64 = 200;
-/// Bits at which expressions have to agree at every point.
+/// Precision, in bits, at which expressions must agree at every point.
 const POINT_BITS: u64 = 128;
-/// Points at which both sides must exist before they count as equal.
+/// Number of points at which both sides must exist before they count as equal.
 const POINTS: usize = 6;
-/// Points that are tried.
+/// Maximum number of points that are tried.
 const TRIED: u64 = 40;
 
 impl Comparison<'_> {
-    /// Compares by balls.
+    /// Compares two nodes by balls.
     pub(super) fn balls(
         &mut self,
         gold: Id,
@@ -77,7 +77,7 @@ impl Comparison<'_> {
         Ok(Tri::Undecided(fault))
     }
 
-    /// Two expressions without variables.
+    /// Compares two expressions without variables.
     fn constants(&mut self, gold: Id, answer: Id, decadic: bool) -> Outcome {
         for bits in [COARSE_BITS, FINE_BITS] {
             let mut functions = Elementary::new(bits);
@@ -110,7 +110,7 @@ impl Comparison<'_> {
         Ok(Tri::Undecided(Reason::Undefined))
     }
 
-    /// The value at a point.
+    /// The value of a node at a point.
     fn at(
         &mut self,
         id: Id,
@@ -131,7 +131,7 @@ impl Comparison<'_> {
         .value(id)
     }
 
-    /// The order of two constants, where it is certain.
+    /// The order of two constants; `None` if it is not certain.
     pub(super) fn order(&mut self, a: Id, b: Id) -> Result<Option<Ordering>, Reason> {
         if let (Ok(x), Ok(y)) = (self.rational(a)?, self.rational(b)?) {
             return Ok(Some(x.cmp(&y)));
@@ -155,7 +155,7 @@ impl Comparison<'_> {
         Ok(None)
     }
 
-    /// The sign of `a / b` at points where both are real: the sign of a constant ratio.
+    /// The sign of `a / b` at a point where both are real, for a ratio that is known to be constant.
     pub(super) fn ratio_sign(
         &mut self,
         a: Id,
@@ -186,10 +186,10 @@ impl Comparison<'_> {
     }
 }
 
-/// How two values lie to each other.
+/// Relation of two values.
 enum Gap {
     Apart,
-    /// They overlap; the size of the gap's bound relative to the values, as a power of two.
+    /// The balls overlap; the bound on the gap relative to the values, as a power of two.
     Together(i64),
 }
 
@@ -203,7 +203,7 @@ fn gap(g: &Complex, a: &Complex, bits: u64) -> Result<Gap, Fault> {
     Ok(Gap::Together(re.error_magnitude().max(im.error_magnitude()) - scale))
 }
 
-/// A point of whole numbers between 5 and 42.
+/// A point of integers between 5 and 42.
 fn whole_point(symbols: &[Symbol], attempt: u64) -> Vec<(Symbol, BigRational)> {
     let value = |symbol: &Symbol| {
         let hash = crate::value::modular::mix(attempt * 977 + u64::from(symbol.0) + 11);

@@ -1,8 +1,8 @@
-//! Decides whether two trees mean the same: equal, different, or undecided with a reason.
+//! Decides whether two trees have the same meaning: equal, different, or undecided with a reason.
 //!
-//! It knows both sides and which one is the reference; where the written form leaves a choice (a pair
-//! or an interval, a list or a tuple) the reference's kind decides. Every stage either proves its
-//! verdict or says that its evidence is overwhelming; see the crate's README.
+//! One side is the reference. If the written form is ambiguous (a pair or an interval, a list or a
+//! tuple), the reference's kind decides. Every stage either proves its verdict or rests on overwhelming
+//! evidence; see the crate's README.
 
 mod builders;
 mod containers;
@@ -36,30 +36,31 @@ impl Tri {
     }
 }
 
-/// How far a decimal may be from an exact value.
+/// Allowed distance of a decimal from an exact value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
-    /// Not at all.
+    /// No distance.
     Exact,
-    /// Where the exact value rounds to the decimal's own digits, of which at least so many stand
-    /// behind the point (six in Math-Verify).
+    /// The exact value must round to the decimal's own digits, at least this many of them after the
+    /// decimal point (six in Math-Verify).
     Rounded(u32),
-    /// By this part of the reference (1e-4 in the Qwen and ToRA graders).
+    /// Relative to the reference (1e-4 in the Qwen and ToRA graders).
     Relative(f64),
-    /// By this much (1e-3 in the DeepSeek grader).
+    /// Absolute (1e-3 in the DeepSeek grader).
     Absolute(f64),
 }
 
-/// Switches of a comparison.
+/// Settings of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// How decimals are compared with exact values; two integers are never equal by tolerance.
     pub tolerance: Tolerance,
-    /// Whether an inequality answers a reference that is an interval (the reverse always holds).
+    /// Whether an inequality is accepted for a reference that is an interval (the reverse is always
+    /// accepted).
     pub inequality_for_interval: bool,
-    /// Whether items of a list without brackets must stand in the reference's order.
+    /// Whether items of a list without brackets must be in the reference's order.
     pub ordered_lists: bool,
-    /// Whether units that measure different things make answers different.
+    /// Whether units of different dimensions make answers different.
     pub check_units: bool,
 }
 
@@ -100,7 +101,7 @@ pub(crate) fn compare(
     outcome.unwrap_or_else(Tri::Undecided)
 }
 
-/// Whether two single values are equal as they are written, decimals as exactly as they stand there.
+/// Whether two single values are equal as written, without any tolerance for decimals.
 pub(crate) fn equal_values(tree: &mut Tree, gold: Id, answer: Id, fuel: &mut Fuel) -> bool {
     let rules = &Rules { tolerance: Tolerance::Exact, ..Rules::default() };
     let mut comparison = Comparison { tree, fuel, rules, nesting: 0 };
@@ -108,7 +109,7 @@ pub(crate) fn equal_values(tree: &mut Tree, gold: Id, answer: Id, fuel: &mut Fue
 }
 
 impl Comparison<'_> {
-    /// The verdict on two nodes.
+    /// Compares two nodes.
     fn compare(&mut self, gold: Id, answer: Id) -> Outcome {
         self.fuel.spend(200)?;
         if self.nesting >= MAX_NESTING {
@@ -153,7 +154,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The coordinates of a point with its name in front: `A(1, 2)`.
+    /// The coordinates of a point that is written with its name: `A(1, 2)`.
     fn unlabelled(&mut self, id: Id) -> Option<Id> {
         let capital = |tree: &Tree, symbol: Symbol| {
             let name = tree.name(symbol);
@@ -188,12 +189,12 @@ impl Comparison<'_> {
         matches!(self.tree.get(id), Node::List(items) if items.iter().all(ordered))
     }
 
-    /// Whether a node can be nothing but a set.
+    /// Whether a node can only be a set.
     fn is_set_expression(&self, id: Id) -> bool {
         matches!(self.tree.get(id), Node::SetExpression(..) | Node::Named(_) | Node::Builder { .. })
     }
 
-    /// Whether a node holds other answers rather than being one value.
+    /// Whether a node contains other answers and is not a single value.
     fn is_container(&self, id: Id) -> bool {
         matches!(
             self.tree.get(id),
@@ -205,14 +206,13 @@ impl Comparison<'_> {
         ) || self.is_set_expression(id)
     }
 
-    /// Adds `a - b`.
+    /// Adds the node `a - b`.
     fn difference(&mut self, a: Id, b: Id) -> Result<Id, Reason> {
         let negated = self.tree.add(Node::Negate(b), self.fuel)?;
         self.tree.add(Node::Sum(vec![a, negated]), self.fuel)
     }
 
-    /// Whether a node names something rather than being worth something: `x`, `AB`, `f(x)`, `|z|`,
-    /// `(p, q)`, `A : B`.
+    /// Whether a node is a name and not a value: `x`, `AB`, `f(x)`, `|z|`, `(p, q)`, `A : B`.
     fn is_name(&self, id: Id) -> bool {
         match self.tree.get(id) {
             Node::Symbol(_) | Node::Apply(..) | Node::Text(_) => true,

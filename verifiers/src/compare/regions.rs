@@ -1,9 +1,9 @@
-//! Solves conditions on one name: which part of the line fulfils `2x + 1 > 5`, `|x - 1| <= 3`,
-//! `x^2 < 4` or `(x - 1)/(x + 2) >= 0`.
+//! Solves conditions on one name over the reals, such as `2x + 1 > 5`, `|x - 1| <= 3`, `x^2 < 4` or
+//! `(x - 1)/(x + 2) >= 0`.
 //!
-//! A condition becomes flags over the sorted points at which it can change; comparing such flags is
-//! the sets' work. Quotients of polynomials are solved by their roots (see `value/polynomial.rs`) and
-//! the sign rule; what has no such roots is not solved, and nothing is guessed from samples.
+//! A solution is a list of flags over the sorted points at which the condition can change; `sets`
+//! compares these flags. Quotients of polynomials are solved by their roots (see `value/polynomial.rs`)
+//! and the sign rule. Anything without such roots is left unsolved; nothing is guessed from samples.
 
 use std::cmp::Ordering;
 
@@ -18,17 +18,17 @@ use crate::value::polynomial::{self, Polynomial, Root};
 /// Where a condition on a name holds: flags of `(-inf, e1), e1, (e1, e2), e2, ..., (en, inf)`.
 #[derive(Debug, Clone)]
 pub(super) struct Region {
-    /// The name.
+    /// The name that the condition is on.
     pub subject: Id,
-    /// The points, in order.
+    /// The points at which the condition may change, in order.
     pub ends: Vec<Id>,
-    /// Twice as many flags as ends, and one.
+    /// The flags; `2 * ends.len() + 1` of them.
     pub holds: Vec<bool>,
 }
 
 type Found = Result<Option<Region>, Reason>;
 
-/// A quotient of polynomials as numerator and denominator.
+/// Numerator and denominator of a quotient of polynomials.
 type Quotient = (Polynomial, Polynomial);
 
 /// A point at which a quotient of polynomials may change its sign.
@@ -36,12 +36,12 @@ struct Turn {
     end: Id,
     /// Multiplicity as a root of numerator and denominator together.
     times: usize,
-    /// Whether the denominator vanishes there.
+    /// Whether the denominator is zero there.
     pole: bool,
 }
 
 impl Comparison<'_> {
-    /// The links of a chain as regions of one name; nothing where one is not solved.
+    /// The regions of all links of a chain, on one name; `None` if any link is not solved.
     pub(super) fn regions(
         &mut self,
         sides: &[Id],
@@ -97,7 +97,7 @@ impl Comparison<'_> {
             && !self.is_container(id)
     }
 
-    /// A name against one bound, which may be infinite.
+    /// The region of a name compared with one bound, which may be infinite.
     fn bounded(&self, subject: Id, relation: Relation, bound: Id) -> Region {
         if let Some(positive) = self.infinite(bound) {
             let side = if positive { Ordering::Less } else { Ordering::Greater };
@@ -107,7 +107,7 @@ impl Comparison<'_> {
         Region { subject, ends: vec![bound], holds: holds.map(|o| admits(relation, o)).to_vec() }
     }
 
-    /// The absolute value of a name against one bound.
+    /// The region of the absolute value of a name compared with one bound.
     fn around_zero(&mut self, subject: Id, relation: Relation, bound: Id) -> Found {
         let zero = self.tree.integer(0, self.fuel)?;
         let holds = |orders: &[Ordering]| orders.iter().map(|o| admits(relation, *o)).collect();
@@ -124,7 +124,8 @@ impl Comparison<'_> {
         Ok(Some(Region { subject, ends, holds }))
     }
 
-    /// The absolute value of an expression against a rational bound, by the squares of both.
+    /// The region of the absolute value of an expression compared with a rational bound, by squaring both
+    /// sides.
     fn distance(&mut self, inner: Id, relation: Relation, bound: Id) -> Found {
         let Ok(bound) = self.rational(bound)? else { return Ok(None) };
         let Some((symbol, (above, below))) = self.quotient_of(inner)? else { return Ok(None) };
@@ -144,7 +145,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// A quotient of polynomials against a rational bound, or a linear one against any bound.
+    /// The region of a quotient of polynomials compared with a rational bound, or of a linear one
+    /// compared with any bound.
     fn rational_condition(&mut self, subject: Id, relation: Relation, bound: Id) -> Found {
         let Some((symbol, (above, below))) = self.quotient_of(subject)? else { return Ok(None) };
         let name = self.tree.add(Node::Symbol(symbol), self.fuel)?;
@@ -158,7 +160,7 @@ impl Comparison<'_> {
         if below != Polynomial::constant(below.leading()) {
             return Ok(None);
         }
-        // a x + b > c d means x > (c d - b) / a, turned around for negative a.
+        // a x + b > c d means x > (c d - b) / a, with the relation reversed for negative a.
         let turned = if slope.is_negative() { relation.flipped() } else { relation };
         let factor = self.number(below.leading())?;
         let scaled = self.tree.add(Node::Product(vec![bound, factor]), self.fuel)?;

@@ -1,7 +1,7 @@
 //! Compares equations, inequalities, assignments and memberships.
 //!
-//! An assignment stands for its value where the other side is a value; equations are equal up to a
-//! constant factor, inequalities up to a positive one. Solution sets of one name are the sets' work.
+//! If the other side is a value, an assignment counts as its value. Equations are equal up to a constant
+//! factor, inequalities up to a positive one. Solution sets of one name are compared in `sets`.
 
 use std::cmp::Ordering;
 
@@ -9,18 +9,19 @@ use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
 use crate::syntax::tree::{BLANK, Function, Id, Node, Relation, Symbol};
 
-/// Where the ratio of two equations is taken; a later point serves where an earlier one solves them.
+/// Points at which the ratio of two equations is evaluated; a later point is used if an earlier one is a
+/// root of both.
 const FIXED_POINTS: [[i64; 5]; 4] =
     [[3, 7, 13, 29, 41], [11, 2, 23, 5, 17], [1, 19, 4, 37, 8], [-5, -9, 6, -14, 31]];
 
-/// A chain taken apart.
+/// Sides and relations of a chain.
 #[derive(Debug, Clone)]
 struct Chain {
     sides: Vec<Id>,
     relations: Vec<Relation>,
 }
 
-/// One relation of a chain with its two sides.
+/// One relation of a chain and its two sides.
 #[derive(Clone, Copy)]
 struct Link {
     left: Id,
@@ -45,7 +46,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// What a chain assigns to a name, the exact value before approximations.
+    /// The value that a chain assigns, the exact one if approximations follow, with the name if there is
+    /// one.
     fn assigned(&mut self, chain: &Chain) -> Option<(Option<Id>, Id)> {
         let value = |r: &Relation| matches!(r, Relation::Equal | Relation::Approximately);
         if !chain.relations.iter().all(value) {
@@ -53,7 +55,7 @@ impl Comparison<'_> {
         }
         let exact = chain.relations.iter().take_while(|r| **r == Relation::Equal).count();
         let (first, last) = (chain.sides[0], *chain.sides.last()?);
-        // `A^{-1}` and `2A` name a value where it is a matrix.
+        // If the value is a matrix, `A^{-1}` and `2A` count as names too.
         let matrix = matches!(self.tree.get(last), Node::Matrix { .. });
         if self.is_name(first) || matrix && self.is_made_of_names(first) {
             let at = exact.max(1);
@@ -75,7 +77,7 @@ impl Comparison<'_> {
             || self.tree.any(id, &|n| matches!(n, Node::Apply(..) | Node::Text(_)))
     }
 
-    /// The set of `x \in S`.
+    /// The set `S` of `x \in S`.
     fn membership(chain: &Chain) -> Option<Id> {
         match chain.relations.as_slice() {
             [Relation::In] => Some(chain.sides[1]),
@@ -83,7 +85,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The reference is a chain, the answer is not.
+    /// Compares a reference that is a chain with an answer that is not.
     pub(super) fn gold_chain(&mut self, gold: Id, answer: Id) -> Outcome {
         let Some(chain) = self.chain(gold) else { return Err(Reason::Unsupported) };
         if let Some(set) = Self::membership(&chain) {
@@ -113,7 +115,7 @@ impl Comparison<'_> {
         Ok(Tri::Different)
     }
 
-    /// The answer is a chain, the reference is not.
+    /// Compares an answer that is a chain with a reference that is not.
     pub(super) fn answer_chain(&mut self, gold: Id, answer: Id) -> Outcome {
         let Some(chain) = self.chain(answer) else { return Err(Reason::Unsupported) };
         if let Some(set) = Self::membership(&chain) {
@@ -152,8 +154,8 @@ impl Comparison<'_> {
         Ok(Tri::Different)
     }
 
-    /// The value of an expression of names that a chain tells, where the other side is a constant: 293
-    /// of `m + n = 256 + 37 = 293`.
+    /// The value that a chain gives to an expression of names, if the other side is a constant: 293 for
+    /// `m + n = 256 + 37 = 293`.
     fn value_of_named(&mut self, chain: &Chain, other: Id) -> Result<Option<Id>, Reason> {
         let equal = chain.relations.iter().all(|r| *r == Relation::Equal);
         if !equal || self.has_symbols(other) || self.is_container(other) {
@@ -176,8 +178,8 @@ impl Comparison<'_> {
         Ok(values.first().copied())
     }
 
-    /// Whether a side names a quantity made of several names: `m + n`, `a^2 + b^2`, `xyz`. Equations
-    /// with factors, such as `2x + 3y = 6`, tell no value.
+    /// Whether a side is a quantity made of several names: `m + n`, `a^2 + b^2`, `xyz`. Equations with
+    /// coefficients, such as `2x + 3y = 6`, do not give a value.
     fn is_named_sum(&self, id: Id) -> bool {
         let several = self.tree.free_symbols(id).len() >= 2
             || self.tree.any(id, &|n| matches!(n, Node::Apply(..)));
@@ -200,7 +202,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the exact sides of a chain of constants are equal.
+    /// Whether the sides of a chain of constants that are joined by equals signs are equal.
     fn agrees(&mut self, chain: &Chain) -> Result<bool, Reason> {
         for (index, relation) in chain.relations.iter().enumerate() {
             let equal = *relation != Relation::Equal
@@ -212,7 +214,7 @@ impl Comparison<'_> {
         Ok(true)
     }
 
-    /// Both sides are chains.
+    /// Compares two chains.
     pub(super) fn both_chains(&mut self, gold: Id, answer: Id) -> Outcome {
         let (Some(g), Some(a)) = (self.chain(gold), self.chain(answer)) else {
             return Err(Reason::Unsupported);
@@ -238,7 +240,7 @@ impl Comparison<'_> {
         self.linked(&g, &a)
     }
 
-    /// Two assignments: to one name by value, to two names as equations or as functions.
+    /// Compares two assignments: to one name by value, to two names as equations or as functions.
     fn assignments(
         &mut self,
         gold: Id,
@@ -272,8 +274,8 @@ impl Comparison<'_> {
         Ok(as_equation)
     }
 
-    /// The two names by which one function or sequence is written: n and m of `f(n)` and `f(m)`, of
-    /// `a_n` and `a_m`.
+    /// The two variables under which one function or sequence is written: n and m for `f(n)` and `f(m)`,
+    /// or for `a_n` and `a_m`.
     fn bound_names(&mut self, x: Id, y: Id) -> Result<Option<(Symbol, Symbol)>, Reason> {
         if let (Node::Apply(f, a), Node::Apply(g, b)) = (self.tree.get(x), self.tree.get(y)) {
             let names = match (a.as_slice(), b.as_slice()) {
@@ -300,7 +302,7 @@ impl Comparison<'_> {
         Ok(Some((self.tree.symbol(&n)?, self.tree.symbol(&m)?)))
     }
 
-    /// The tree with one name in place of another.
+    /// The tree with the name `from` replaced by `to`.
     fn renamed(&mut self, id: Id, from: Symbol, to: Symbol) -> Result<Id, Reason> {
         self.fuel.spend(50)?;
         if *self.tree.get(id) == Node::Symbol(from) {
@@ -332,7 +334,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether two chains about one name have one solution set.
+    /// Whether two chains on one name have the same solution set; `None` if they are not solved.
     fn same_solutions(
         &mut self,
         gold: Id,
@@ -353,7 +355,7 @@ impl Comparison<'_> {
         self.as_flags(gold, answer)
     }
 
-    /// Link by link, in the written or the reverse order.
+    /// Compares two chains link by link, in the written or the reverse order.
     fn linked(&mut self, g: &Chain, a: &Chain) -> Outcome {
         if g.relations.len() != a.relations.len() {
             return Ok(Tri::Different);
@@ -385,7 +387,8 @@ impl Comparison<'_> {
         Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
     }
 
-    /// Two single relations: `lhs - rhs` up to a constant factor, positive where the relation orders.
+    /// Compares two single relations: `lhs - rhs` must agree up to a constant factor, which must be
+    /// positive for inequalities.
     fn link(&mut self, gold: Link, answer: Link) -> Outcome {
         let kind = |r: Relation| (r.is_order(), matches!(r, Relation::Less | Relation::Greater), r);
         let (g, a) = (kind(gold.relation), kind(answer.relation));
@@ -425,7 +428,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The modulus of a residue: 7 of `3 \pmod 7`.
+    /// The modulus of a residue: 7 for `3 \pmod 7`.
     fn modulus(&self, id: Id) -> Option<Id> {
         match self.tree.get(id) {
             Node::Call(Function::Modulo, arguments) => arguments.last().copied(),
@@ -433,7 +436,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The sign of the constant ratio of two expressions, if it is constant.
+    /// The sign of the ratio of two expressions, if the ratio is constant.
     fn proportional(&mut self, left: Id, right: Id) -> Result<Option<Ordering>, Reason> {
         let symbols = self.tree.free_symbols(left);
         if symbols != self.tree.free_symbols(right) || symbols.is_empty() {
@@ -448,8 +451,8 @@ impl Comparison<'_> {
         Ok(None)
     }
 
-    /// left(x) right(c) = right(x) left(c) for all x and one fixed c; nothing where a side vanishes
-    /// or is not defined at c.
+    /// Whether left(x) right(c) = right(x) left(c) for all x and one fixed c, and the sign of the ratio.
+    /// `None` if the point does not decide, because both sides are zero or undefined at c.
     fn proportional_at(
         &mut self,
         left: Id,
@@ -462,7 +465,7 @@ impl Comparison<'_> {
         match (vanishes(self, at_left)?, vanishes(self, at_right)?) {
             (false, false) => {}
             (true, true) => return Ok(None),
-            // A multiple vanishes where the other side does.
+            // A constant multiple would be zero wherever the other side is.
             _ => return Ok(Some(None)),
         }
         let cross_left = self.tree.add(Node::Product(vec![left, at_right]), self.fuel)?;
@@ -473,7 +476,7 @@ impl Comparison<'_> {
         self.ratio_sign(at_left, at_right, &[]).map(Some)
     }
 
-    /// The tree with numbers in place of symbols.
+    /// The tree with symbols replaced by numbers.
     fn substituted(&mut self, id: Id, point: &[(Symbol, i64)]) -> Result<Id, Reason> {
         self.fuel.spend(50)?;
         if let Node::Symbol(symbol) = self.tree.get(id) {

@@ -1,8 +1,8 @@
-//! Compares single values: numbers and expressions with and without variables.
+//! Compares single values: numbers, and expressions with and without variables.
 //!
-//! Cheap and certain first: exact rationals, then residues modulo two primes at random points, then
-//! balls (see `evidence.rs`). Exact values and different residues are proofs; equal residues are
-//! overwhelming evidence (Schwartz 1980, Zippel 1979).
+//! Cheap and certain methods come first: exact rationals, then residues modulo two primes at random
+//! points, then balls (see `evidence.rs`). Exact values and different residues are proofs; equal residues
+//! are overwhelming evidence (Schwartz 1980, Zippel 1979).
 
 use num_rational::BigRational;
 
@@ -13,7 +13,7 @@ use crate::value::Fault;
 use crate::value::exact::Exact;
 use crate::value::modular::{Modular, PRIMES, Point};
 
-/// Random points for each prime.
+/// Number of random points for each prime.
 const RESIDUES: u64 = 2;
 
 impl Comparison<'_> {
@@ -59,7 +59,7 @@ impl Comparison<'_> {
         Ok(plain)
     }
 
-    /// Plus or minus infinity.
+    /// Whether a value is plus infinity (true) or minus infinity (false); `None` if it is finite.
     pub(super) fn infinite(&self, id: Id) -> Option<bool> {
         match self.tree.get(id) {
             Node::Constant(Constant::Infinity) => Some(true),
@@ -68,7 +68,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Both values as rationals.
+    /// Compares both values as rationals; `None` if they are not both rational.
     fn rationals(&mut self, gold: Id, answer: Id) -> Result<Option<Tri>, Reason> {
         let (g, a) = (self.rational(gold)?, self.rational(answer)?);
         match (g, a) {
@@ -85,7 +85,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether both trees are the same up to the order of sums and products.
+    /// Whether both trees are equal up to the order of sums and products.
     pub(super) fn same(&mut self, a: Id, b: Id) -> Result<bool, Reason> {
         self.fuel.spend(20)?;
         if a == b {
@@ -131,14 +131,14 @@ impl Comparison<'_> {
         Ok(true)
     }
 
-    /// Whether variables may have to be whole numbers: under a factorial or a sum.
+    /// Whether the variables may have to be integers, because a factorial, binomial or series occurs.
     pub(super) fn counts(&self, id: Id) -> bool {
         self.tree.any(id, &|n| {
             matches!(n, Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series(_))
         })
     }
 
-    /// Whether the residues agree at random points; a fault where they cannot be had.
+    /// Whether the residues agree at random points; a fault if residues cannot be computed.
     fn residues(&mut self, gold: Id, answer: Id) -> Result<bool, Fault> {
         let small = self.counts(gold) || self.counts(answer);
         for (round, prime) in (0..).zip(PRIMES) {

@@ -1,7 +1,7 @@
 //! Compares sets of reals: intervals, unions, differences, named sets, solved inequalities.
 //!
-//! Both sides are cut at the joint list of their endpoints; a set is then one flag for each point and
-//! each gap between points, and set operations are operations on flags. Endpoints have to be
+//! Both sides are split at the combined list of their endpoints. A set is then one flag for each point
+//! and each gap between points, and set operations become operations on flags. Endpoints must be
 //! constants that can be ordered; otherwise the parts are compared as written.
 
 use std::cmp::Ordering;
@@ -11,29 +11,29 @@ use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
 use crate::syntax::tree::{BLANK, Constant, Id, Named, Node, Relation, SetOperation};
 
-/// Most endpoints of both sides together.
+/// Maximum number of endpoints of both sides together.
 const MAX_ENDPOINTS: usize = 64;
 
 /// Membership of `(-inf, e1), e1, (e1, e2), e2, ..., (en, inf)`.
 type Flags = Vec<bool>;
 
-/// An end of an interval, and whether it is part of it.
+/// An end of an interval, and whether it belongs to the interval.
 #[derive(Clone, Copy)]
 struct Endpoint {
     at: Id,
     included: bool,
 }
 
-/// What a walk over a set collects.
+/// Endpoints and name collected from a set.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     pub points: Vec<Id>,
-    /// The one name that its conditions are on.
+    /// The only name that the conditions are on.
     pub name: Option<Id>,
 }
 
 impl Comparison<'_> {
-    /// Compares where at least one side is a set expression.
+    /// Compares two nodes of which at least one is a set expression.
     pub(super) fn set_expressions(&mut self, gold: Id, answer: Id) -> Outcome {
         let listed = (self.listed(gold)?, self.listed(answer)?);
         if listed != (gold, answer) {
@@ -77,7 +77,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether a tuple can be no interval.
+    /// Whether a tuple cannot be an interval.
     fn is_point(&mut self, id: Id) -> Result<bool, Reason> {
         match self.tree.get(id) {
             Node::Tuple { items, .. } => match *items.as_slice() {
@@ -88,7 +88,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether both sides are the same set of reals; nothing where they cannot be read as such.
+    /// Whether both sides are the same set of reals; `None` if a side cannot be read as one.
     pub(super) fn as_flags(&mut self, gold: Id, answer: Id) -> Result<Option<bool>, Reason> {
         let mut found = Endpoints::default();
         let names = |c: &mut Self, id, found: &mut Endpoints| {
@@ -109,7 +109,7 @@ impl Comparison<'_> {
         Ok(Some(g == a))
     }
 
-    /// Whether two conditions are on one name; a condition may leave its name out.
+    /// Whether two conditions are on the same name; a condition may leave its name out.
     fn one_name(&mut self, a: Id, b: Id) -> Result<bool, Reason> {
         let blank = |id: Id| match self.tree.get(id) {
             Node::Symbol(symbol) => self.tree.name(*symbol) == BLANK,
@@ -118,8 +118,8 @@ impl Comparison<'_> {
         Ok(blank(a) || blank(b) || self.same(a, b)?)
     }
 
-    /// Collects the finite endpoints of a set and the name of its conditions; false where it is not
-    /// such a set or has conditions on several names.
+    /// Collects the finite endpoints of a set and the name of its conditions. Returns false if the node
+    /// is not such a set or has conditions on several names.
     pub(super) fn endpoints(&mut self, id: Id, out: &mut Endpoints) -> Result<bool, Reason> {
         self.fuel.spend(50)?;
         if out.points.len() > MAX_ENDPOINTS {
@@ -183,7 +183,7 @@ impl Comparison<'_> {
                 if matches!(self.tree.get(*a), Node::Constant(Constant::Infinity))))
     }
 
-    /// Endpoints in order, each once; nothing where two cannot be ordered.
+    /// The endpoints in order, without repetitions; `None` if two of them cannot be ordered.
     pub(super) fn sorted(&mut self, endpoints: Vec<Id>) -> Result<Option<Vec<Id>>, Reason> {
         let mut sorted: Vec<Id> = Vec::new();
         for id in endpoints {
@@ -210,7 +210,7 @@ impl Comparison<'_> {
         Ok(Some(sorted))
     }
 
-    /// Membership flags of a set over sorted endpoints.
+    /// Membership flags of a set over sorted endpoints; `None` if they cannot be computed.
     pub(super) fn flags(&mut self, id: Id, ends: &[Id]) -> Result<Option<Flags>, Reason> {
         let size = 2 * ends.len() + 1;
         Ok(match self.tree.get(id).clone() {
@@ -255,7 +255,8 @@ impl Comparison<'_> {
         })
     }
 
-    /// Several sets: conditions hold together, unless nothing would be left; sets are united.
+    /// Flags of several items. Conditions are intersected, unless that would leave nothing; sets are
+    /// united.
     fn several(&mut self, items: &[Id], ends: &[Id]) -> Result<Option<Flags>, Reason> {
         let mut all = Vec::new();
         let conditions = items.iter().all(|i| matches!(self.tree.get(*i), Node::Chain { .. }));
@@ -271,7 +272,7 @@ impl Comparison<'_> {
         Ok(Some((0..size).map(|i| all.iter().any(|f| f[i])).collect()))
     }
 
-    /// Index of the flag of an endpoint.
+    /// Index of the flag of an endpoint; `None` if the endpoint is not found.
     fn place(&mut self, id: Id, ends: &[Id]) -> Result<Option<usize>, Reason> {
         for (index, end) in ends.iter().enumerate() {
             if self.order(id, *end)? == Some(Ordering::Equal) {
@@ -322,7 +323,7 @@ impl Comparison<'_> {
         Ok(Some(flags))
     }
 
-    /// A region's flags over more ends than its own.
+    /// The flags of a region over a larger list of endpoints.
     fn spread(&mut self, region: &Region, ends: &[Id]) -> Result<Option<Flags>, Reason> {
         let mut places = Vec::with_capacity(region.ends.len());
         for end in &region.ends {

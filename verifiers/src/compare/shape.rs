@@ -1,7 +1,7 @@
-//! Brings a tree into the shape in which it is compared: plus-minus becomes two answers, arithmetic
-//! on matrices becomes a matrix, degrees inside functions become radians.
+//! Normalises a tree before the comparison: plus-minus becomes two answers, arithmetic on matrices
+//! becomes a matrix, degrees inside functions become radians.
 //!
-//! It changes nothing else, and nothing at all in the common case. New nodes are charged like parsed
+//! Nothing else is changed; most trees are not changed at all. New nodes cost as much fuel as parsed
 //! ones, so a short text cannot grow without bound.
 
 use num_rational::BigRational;
@@ -12,16 +12,16 @@ use crate::fuel::Reason;
 use crate::syntax::tree::{Constant, Function, Id, Named, Node, Relation, SetOperation};
 use crate::value::polynomial::{self, Polynomial};
 
-/// Largest determinant that is multiplied out.
+/// Largest determinant that is expanded, in rows.
 const MAX_DETERMINANT: usize = 5;
-/// Largest power of a matrix that is multiplied out.
+/// Largest power of a matrix that is expanded.
 const MAX_MATRIX_POWER: usize = 6;
 
-/// Items of a list or product among which one is looked for that only says what another depends on.
+/// Longest list or product in which parameters (see `is_parameter`) are searched for, in items.
 const MAX_PARAMETERS: usize = 64;
 
 impl Comparison<'_> {
-    /// The tree in comparable shape.
+    /// The tree in the form that is compared.
     pub(super) fn shaped(&mut self, root: Id) -> Result<Id, Reason> {
         let special = |node: &Node| {
             matches!(
@@ -44,7 +44,7 @@ impl Comparison<'_> {
         self.expanded(root)
     }
 
-    /// Rewrites from the leaves up.
+    /// Rewrites the tree from the leaves up.
     fn rewritten(&mut self, id: Id) -> Result<Id, Reason> {
         self.fuel.spend(50)?;
         let children = self.tree.children(id);
@@ -103,8 +103,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether an item only says that a name in another item is a whole number: "k in Z" behind
-    /// "2 k pi".
+    /// Whether an item only states that a name in another item is an integer, such as "k in Z" after "2 k
+    /// pi", or is the argument of a function in another item.
     fn is_parameter(&self, item: Id, items: &[Id]) -> bool {
         if self.is_argument(item, items) {
             return true;
@@ -128,7 +128,7 @@ impl Comparison<'_> {
         whole && items.iter().any(used) || self.is_argument(*subject, items)
     }
 
-    /// Whether an item is a name that another item is a function of: `x` beside `f(x) = 1`.
+    /// Whether an item is a name, and another item is a function of this name: `x` beside `f(x) = 1`.
     fn is_argument(&self, item: Id, items: &[Id]) -> bool {
         let name = self.tree.get(item);
         matches!(name, Node::Symbol(_))
@@ -154,7 +154,7 @@ impl Comparison<'_> {
         self.tree.add(Node::Matrix { columns, cells }, self.fuel)
     }
 
-    /// Sums of matrices of one shape; differences of sets.
+    /// Adds matrices of equal shape; subtracts sets.
     fn sum_of_tables(&mut self, id: Id, items: &[Id]) -> Result<Id, Reason> {
         if let [a, b] = items
             && let Node::Negate(b) = *self.tree.get(*b)
@@ -192,7 +192,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Scalars times a matrix, and matrix products.
+    /// Multiplies a matrix by scalars and by other matrices.
     fn product_of_tables(&mut self, id: Id, items: &[Id]) -> Result<Id, Reason> {
         if !items.iter().any(|i| matches!(self.tree.get(*i), Node::Matrix { .. })) {
             return Ok(id);
@@ -243,7 +243,7 @@ impl Comparison<'_> {
         Ok(cells)
     }
 
-    /// Transposes and small powers.
+    /// Computes transposes and small powers.
     fn power_of_table(
         &mut self,
         id: Id,
@@ -277,7 +277,7 @@ impl Comparison<'_> {
         self.tree.add(Node::Matrix { columns, cells: power }, self.fuel)
     }
 
-    /// The inverse of a matrix of two rows.
+    /// The inverse of a 2 x 2 matrix.
     fn inverse(&mut self, a: Id, b: Id, c: Id, d: Id) -> Result<Id, Reason> {
         let determinant = self.determinant(&[a, b, c, d], 2)?;
         let (b, c) = (
@@ -296,7 +296,7 @@ impl Comparison<'_> {
         self.determinant(&cells, columns)
     }
 
-    /// Expansion along the first row.
+    /// The determinant, by expansion along the first row.
     fn determinant(&mut self, cells: &[Id], size: usize) -> Result<Id, Reason> {
         if size == 1 {
             return Ok(cells[0]);
@@ -316,7 +316,7 @@ impl Comparison<'_> {
         self.tree.add(Node::Sum(terms), self.fuel)
     }
 
-    /// The definite integral of a polynomial as a difference; any other stays as it is.
+    /// The definite integral of a polynomial, as a difference; any other integral is returned unchanged.
     fn integrated(&mut self, id: Id, arguments: &[Id]) -> Result<Id, Reason> {
         let [low, high, body, variable] = *arguments else { return Ok(id) };
         let Node::Symbol(symbol) = *self.tree.get(variable) else { return Ok(id) };
@@ -340,7 +340,7 @@ impl Comparison<'_> {
         self.tree.add(Node::Sum(terms), self.fuel)
     }
 
-    /// Degrees in the argument of a function are a multiple of pi / 180.
+    /// Multiplies degrees in the argument of a function by pi / 180.
     fn radians(&mut self, id: Id, function: Function, arguments: &[Id]) -> Result<Id, Reason> {
         let mut new = Vec::with_capacity(arguments.len());
         for argument in arguments {
@@ -363,7 +363,7 @@ impl Comparison<'_> {
         self.tree.add(Node::Quotient(product, straight), self.fuel)
     }
 
-    /// Replaces plus-minus signs by two answers, inside of lists and sets if it stands there.
+    /// Replaces a plus-minus sign by two answers, also inside lists and sets.
     fn expanded(&mut self, id: Id) -> Result<Id, Reason> {
         if !self.tree.any(id, &|n| matches!(n, Node::PlusMinus { .. })) {
             return Ok(id);

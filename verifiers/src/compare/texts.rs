@@ -1,16 +1,16 @@
-//! Compares answers in words, whatever their letter case and punctuation.
+//! Compares answers in words, ignoring letter case and punctuation.
 //!
-//! A formula that is only letters counts as the word they spell, because answers write `E` and
-//! `\text{E}` for the same thing.
+//! A formula that consists only of letters counts as the word that they spell, because answers write `E`
+//! and `\text{E}` for the same thing.
 
 use super::{Comparison, Tri};
 use crate::syntax::tree::{Constant, Id, Node};
 
-/// Words that may stand before a name without changing it.
+/// Words before a name that do not change it.
 const TITLES: [&str; 4] = ["the ", "a ", "an ", "option "];
 
 impl Comparison<'_> {
-    /// Compares where at least one side is text.
+    /// Compares two nodes of which at least one is text.
     pub(super) fn texts(&self, gold: Id, answer: Id) -> Tri {
         match (self.spelled(gold), self.spelled(answer)) {
             (Some(g), Some(a)) => {
@@ -38,7 +38,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The words without those that only join them: "a, c" is "a and c".
+/// The words of a text without the joining words "and" and "or": "a, c" equals "a and c".
 fn unlinked(text: &str) -> Vec<&str> {
     text.split(' ').filter(|word| !matches!(*word, "and" | "or")).collect()
 }

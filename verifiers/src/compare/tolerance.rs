@@ -1,8 +1,8 @@
-//! How far a written decimal may be from the value that it stands for.
+//! Decides how far a written decimal may be from an exact value.
 //!
-//! It knows the switch of the rules and the digits behind the point of both sides; two integers are
-//! never equal by tolerance. Six digits are Math-Verify's habit, relative and absolute gaps those of
-//! other graders.
+//! The result depends on the tolerance setting and on the decimals written on both sides. Two integers
+//! are never equal by tolerance. Six digits are Math-Verify's rule, relative and absolute gaps are rules
+//! of other graders.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ use crate::syntax::tree::{Id, Node};
 use crate::value::ball::Ball;
 use crate::value::numeric::Complex;
 
-/// A side of a comparison with its value at a point.
+/// A side of a comparison and its value at a point.
 #[derive(Clone, Copy)]
 pub(super) struct Evaluated<'a> {
     pub(super) id: Id,
@@ -23,7 +23,7 @@ pub(super) struct Evaluated<'a> {
 }
 
 impl Comparison<'_> {
-    /// Digits behind the point of a value that is a written decimal.
+    /// Number of digits after the decimal point, if the value is a written decimal.
     fn decimals(&self, id: Id) -> Option<u32> {
         match self.tree.get(id) {
             Node::Number { decimals, .. } => *decimals,
@@ -32,7 +32,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether a decimal stands on either side, so that the tolerance applies.
+    /// Whether either side is a decimal, so that the tolerance applies.
     pub(super) fn tolerates(&self, gold: Id, answer: Id) -> bool {
         self.rules.tolerance != Tolerance::Exact
             && (self.decimals(gold).is_some() || self.decimals(answer).is_some())
@@ -47,7 +47,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The gap that the tolerance allows.
+    /// The largest gap that the tolerance allows; `None` if it allows none.
     fn allowed(&self, gold: Id, answer: Id, g: Option<&BigRational>) -> Option<BigRational> {
         let (gold, answer) = (self.decimals(gold), self.decimals(answer));
         if gold.is_none() && answer.is_none() {
@@ -74,7 +74,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether two real values that differ are equal by tolerance.
+    /// Whether two different real values are equal by tolerance.
     pub(super) fn within(&self, gold: Evaluated, answer: Evaluated, bits: u64) -> bool {
         let (g, a) = (gold.value, answer.value);
         let bound = match self.rules.tolerance {

@@ -1,7 +1,7 @@
 //! Compares values with units: percent, degrees, currency, lengths, times.
 //!
-//! A unit on one side only is taken off. Units of one dimension are converted exactly; units of
-//! different dimensions make the answers different. The percent sign is a unit, never a factor.
+//! A unit on only one side is ignored. Units of one dimension are converted exactly; units of different
+//! dimensions make the answers different. The percent sign is a unit, never a factor.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::syntax::names;
 use crate::syntax::tree::{Constant, Id, Node};
 
 impl Comparison<'_> {
-    /// Compares where at least one side carries a unit.
+    /// Compares two nodes of which at least one has a unit.
     pub(super) fn quantities(&mut self, gold: Id, answer: Id) -> Outcome {
         let (gold_value, gold_unit) = self.taken_apart(gold);
         let (answer_value, answer_unit) = self.taken_apart(answer);
@@ -67,7 +67,7 @@ impl Comparison<'_> {
         self.compare(angle, other)
     }
 
-    /// `5 m` as a product where the other side has a variable of that name.
+    /// Reads `5 m` as a product, if the other side has a variable with the name of the unit.
     fn letter_product(&mut self, id: Id, other: Id) -> Result<Option<Id>, Reason> {
         let Node::Quantity(value, unit) = self.tree.get(id).clone() else { return Ok(None) };
         if !names::unit_letter(&unit) {
@@ -81,12 +81,12 @@ impl Comparison<'_> {
         self.tree.add(Node::Product(vec![value, letter]), self.fuel).map(Some)
     }
 
-    /// The value and its unit.
+    /// Splits a node into its value and its unit.
     fn taken_apart(&self, id: Id) -> (Id, Option<String>) {
         match self.tree.get(id) {
             Node::Quantity(value, unit) => {
                 let (inner, currency) = self.taken_apart(*value);
-                // `$5 per hour`: the sign before and the unit behind are one unit.
+                // `$5 per hour`: the sign before the number and the unit after it form one unit.
                 let rated = unit.starts_with('/') || unit.starts_with("per");
                 let unit = match currency.filter(|c| is_currency(c)) {
                     Some(currency) if rated => format!("{currency} {unit}"),
@@ -114,7 +114,7 @@ fn is_radian(unit: &str) -> bool {
     unit.starts_with("rad")
 }
 
-/// The temperature scale of a unit in degrees.
+/// The temperature scale of a unit in degrees; `None` for an angle.
 fn scale(unit: &str) -> Option<char> {
     let lower = unit.to_ascii_lowercase();
     let named = |letter: char, name: &str| unit.ends_with(letter) || lower.contains(name);
@@ -131,7 +131,7 @@ fn scale(unit: &str) -> Option<char> {
     }
 }
 
-/// How the answer's unit relates to the reference's.
+/// Relation of the answer's unit to the reference's.
 enum Conversion {
     Same,
     Foreign,
@@ -157,13 +157,13 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     if let (Some(g), Some(a)) = (scale(&gold), scale(&answer)) {
         return if g == a { Conversion::Same } else { Conversion::Foreign };
     }
-    // A pound is a weight, and sterling where the other side says so.
+    // "Pound" is a weight, but counts as sterling if the other side is in sterling.
     let pound = |unit: &str| matches!(unit, "pound" | "pounds");
     let sterling = |unit: &str| unit == "gbp";
     if pound(&gold) && sterling(&answer) || sterling(&gold) && pound(&answer) {
         return Conversion::Same;
     }
-    // "$5" and "$5 per hour" are one amount.
+    // "$5" and "$5 per hour" are the same amount.
     if let (Some(g), Some(a)) = (rated(&gold), rated(&answer))
         && (g == gold || a == answer)
         && is_currency(g)
@@ -182,22 +182,22 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     }
 }
 
-/// The unit before "per".
+/// The unit before "per" or "/".
 fn rated(unit: &str) -> Option<&str> {
     unit.split([' ', '/']).next().filter(|name| !name.is_empty())
 }
 
-/// What a compound unit measures: `km/h`, `square feet`, `miles per hour`.
+/// Dimensions and factor of a compound unit: `km/h`, `square feet`, `miles per hour`.
 #[derive(Debug, PartialEq)]
 struct Measure {
-    /// Powers of the base dimensions, none of them zero.
+    /// Exponents of the base dimensions, none of them zero.
     dimensions: BTreeMap<&'static str, i32>,
     /// Factor to the base units.
     factor: BigRational,
 }
 
 impl Measure {
-    /// The measure of a unit; nothing where a word of it is no known unit.
+    /// Parses a unit; `None` if any of its words is not a known unit.
     fn of(unit: &str) -> Option<Self> {
         let mut measure = Self { dimensions: BTreeMap::new(), factor: BigRational::one() };
         let (mut sign, mut prefix) = (1, 1);

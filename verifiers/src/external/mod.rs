@@ -1,10 +1,10 @@
-//! A verifier that is a program of the user's: a long-lived process that answers JSON lines.
+//! A verifier that is a user's program: a long-running process that answers JSON lines.
 //!
-//! [`CommandVerifier`] is what searches and evaluations hold. It looks each claim up by content
-//! (`verdicts`) and hands the others to the thread that owns the process (`supervisor`), which keeps time
-//! limits, restarts what fails and matches answers by id. `protocol` is the form of the lines, `process`
-//! the pipes. The process is not trusted: what it writes is bounded and can only become a finding, a
-//! counted fault or the end of the run. docs/judges.md describes the protocol.
+//! Searches and evaluations hold a [`CommandVerifier`]. It looks each claim up by content (`verdicts`)
+//! and sends the others to the thread that owns the process (`supervisor`), which enforces time limits,
+//! restarts a failed process and matches answers by id. `protocol` defines the lines, `process` handles
+//! the pipes. The process is not trusted: its output is bounded, and can only become a finding, a counted
+//! fault or the end of the run. docs/judges.md describes the protocol.
 
 mod options;
 mod process;
@@ -24,11 +24,11 @@ use self::supervisor::{Event, Job, Supervisor};
 use self::verdicts::Verdicts;
 use crate::{About, Claim, Finding, ProblemVerifier, Verdict, Verifier, VerifyError};
 
-/// Checks solutions and steps by a process, and everything else as [`ProblemVerifier`] does.
+/// Checks solutions and steps by a process; answers every other question as [`ProblemVerifier`] does.
 pub struct CommandVerifier {
     verdicts: Verdicts,
     events: SyncSender<Event>,
-    /// Why the command cannot be asked any more.
+    /// Why the command can no longer be used; unset while it can.
     failure: Arc<OnceLock<String>>,
     supervisor: Option<JoinHandle<()>>,
 }
@@ -37,11 +37,11 @@ impl CommandVerifier {
     /// Starts the command.
     ///
     /// # Errors
-    /// [`VerifyError::Command`] when it cannot be started, [`VerifyError::Verifier`] when the file of
-    /// findings cannot be read or written.
+    /// [`VerifyError::Command`] if the command cannot be started, [`VerifyError::Verifier`] if the file
+    /// of findings cannot be read or written.
     pub fn start(options: CommandOptions) -> Result<Self, VerifyError> {
         let verdicts = Verdicts::open(&options)?;
-        // Holds what the process writes faster than it is read, and no more.
+        // Bounded, so that a process that writes faster than it is read cannot fill the memory.
         let (events, inbox) = sync_channel(256);
         let failure = Arc::<OnceLock<String>>::default();
         let mut supervisor = Supervisor::new(options, events.clone(), inbox, failure.clone());
@@ -50,7 +50,7 @@ impl CommandVerifier {
         Ok(Self { verdicts, events, failure, supervisor: Some(thread) })
     }
 
-    /// Asks about claims that are not known yet, each content once, and keeps what was found.
+    /// Sends claims that are not known yet to the process, each content once, and stores the findings.
     fn ask(&self, problem: &Problem, claims: &[Claim<'_>]) -> Vec<Finding> {
         let keys: Vec<String> =
             claims.iter().map(|claim| self.verdicts.key(problem, claim)).collect();
@@ -60,7 +60,7 @@ impl CommandVerifier {
                 let (reply, answer) = sync_channel(1);
                 let question = Question::new(problem, &claims[index]);
                 let job = Job { question, about: claims[index].about, faults: 0, reply };
-                // A supervisor that is gone answers nothing; see below.
+                // If the supervisor has ended, the send fails; `recv` below then reports it as stopped.
                 let _ = self.events.send(Event::Job(job));
                 open.push((index, answer));
             }
@@ -120,7 +120,7 @@ impl Drop for CommandVerifier {
     fn drop(&mut self) {
         let _ = self.events.send(Event::Stop);
         if let Some(supervisor) = self.supervisor.take() {
-            // It has panicked or ended; there is nothing left to end either way.
+            // The supervisor has ended or panicked; either way nothing is left to stop.
             let _ = supervisor.join();
         }
     }

@@ -1,22 +1,22 @@
-//! How a verifier command is run.
+//! Options for running a verifier command.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a verifier command is run.
+/// Options for running a verifier command.
 #[derive(Clone)]
 pub struct CommandOptions {
     /// Command line, run by `sh`.
     pub command: String,
-    /// Longest time that the process may take for one answer while it has something to answer.
+    /// Time limit for one answer, while requests are open.
     pub timeout: Duration,
-    /// File that keeps findings by content; `None` keeps them in memory alone.
+    /// File that stores findings by content; `None` keeps them in memory only.
     pub verdicts: Option<PathBuf>,
     /// Called with each line that the process writes to stderr (bounded), and with each failure. The text
-    /// may hold any character.
+    /// may contain any character.
     pub log: VerifierLog,
 }
 
-/// Where lines for people go.
+/// Receives lines for people to read.
 pub type VerifierLog = Arc<dyn Fn(&str) + Send + Sync>;

@@ -1,7 +1,7 @@
-//! One run of a verifier command: its pipes, each served by a thread, and its end.
+//! One run of a verifier command: its pipes, each served by a thread, and how it is ended.
 //!
-//! Threads report to the supervisor by [`Event`]s that carry the number of the run, so that what a
-//! killed process wrote last is told from what its successor writes. All that is read is bounded.
+//! Threads report to the supervisor by [`Event`]s with the number of the run. So the last output of a
+//! killed process is not confused with the output of its successor. All input is bounded.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 use super::options::VerifierLog;
 use super::supervisor::Event;
 
-/// Longest line of stdout in bytes.
+/// Longest line of stdout, in bytes.
 const MAX_LINE: u64 = 1 << 20;
-/// Longest line of stderr that is passed on, in bytes; the rest of it is dropped.
+/// Longest line of stderr that is passed on, in bytes; the rest of the line is dropped.
 const MAX_STDERR_LINE: u64 = 1000;
-/// Lines of stderr that are passed on from one run.
+/// Maximum number of lines of stderr that are passed on from one run.
 const MAX_STDERR_LINES: usize = 200;
-/// How long a process whose input was closed may take to end by itself.
+/// How long a process may run after its input was closed, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a new process is watched before it is asked.
+/// How long a new process is watched for an early exit before it gets requests.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// A running process.
 pub(super) struct Process {
     child: Child,
-    /// Lines for its stdin; closed when dropped.
+    /// Lines for the process's stdin, which is closed when this is dropped.
     lines: Option<Sender<Vec<u8>>>,
     pub(super) started: Instant,
 }
@@ -42,15 +42,15 @@ impl Process {
         let mut shell = Command::new("sh");
         shell.args(["-c", command]);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that what the shell started ends with it, and a Ctrl-C that stops this
-        // program lets the answer that is being computed be finished.
+        // A process group of its own: everything that the shell started can be killed together, and
+        // Ctrl-C stops this program without interrupting an answer in progress.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut shell, 0);
         let mut child = shell.spawn()?;
         let (lines, to_write) = channel();
         let report = |why: &'static str| {
             let events = events.clone();
-            // A supervisor that is gone needs no report.
+            // If the supervisor has ended, no report is needed.
             move || drop(events.send(Event::Ended { run, why: why.to_owned() }))
         };
         if let Some(stdin) = child.stdin.take() {
@@ -67,8 +67,8 @@ impl Process {
         Ok(Self { child, lines: Some(lines), started: Instant::now() })
     }
 
-    /// Waits a moment for the end of a process that ends at once, as a shell does that does not find its
-    /// command; how it ended.
+    /// Waits a moment in case the process exits immediately, as a shell does that cannot find its
+    /// command. Returns its exit status, or `None` if it is still running.
     pub(super) fn ends_at_once(&mut self) -> Option<ExitStatus> {
         while self.started.elapsed() < FIRST_LOOK {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -79,24 +79,24 @@ impl Process {
         None
     }
 
-    /// Hands a line to the thread that writes it.
+    /// Passes a line to the thread that writes it.
     pub(super) fn send(&self, line: Vec<u8>) {
-        // A writer that has ended has reported it.
+        // If the writer has ended, it has already reported that.
         self.lines.as_ref().map(|lines| lines.send(line));
     }
 
-    /// Ends the process and everything that it started at once.
+    /// Kills the process and everything that it started.
     pub(super) fn kill(&mut self) {
         if cfg!(unix) {
             let kill = format!("kill -KILL -{}", self.child.id());
-            // There may be nothing left of the group.
+            // The group may have ended already.
             let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Closes its input and lets it end; kills it if it does not.
+    /// Closes the process's input and waits for its exit; kills it if it does not exit.
     pub(super) fn close(&mut self) {
         self.lines = None;
         let asked = Instant::now();
@@ -137,7 +137,8 @@ fn read_lines(stdout: ChildStdout, run: u64, events: &SyncSender<Event>) {
     let _ = events.send(Event::Ended { run, why });
 }
 
-/// Passes stderr on line by line, and reads the rest of it, so that the process is never blocked.
+/// Passes stderr on line by line. Lines beyond the limit are still read, so that the process is never
+/// blocked.
 fn pass_on(stderr: ChildStderr, log: &VerifierLog) {
     let mut stderr = BufReader::new(stderr);
     let mut passed = 0;
@@ -157,7 +158,7 @@ fn pass_on(stderr: ChildStderr, log: &VerifierLog) {
     }
 }
 
-/// Reads to the end of a line without keeping it.
+/// Reads to the end of a line and discards it.
 fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
     loop {
         let buffer = input.fill_buf()?;

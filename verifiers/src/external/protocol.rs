@@ -1,7 +1,8 @@
 //! The lines that a verifier process reads and writes.
 //!
-//! A request is `{id, about, problem, reference?, solution, step?, truncated}`, a reply `{id, correct, score, trace}`.
-//! Messages about bad replies name the field. Nothing that a process writes can make this program fail.
+//! A request is `{id, about, problem, reference?, solution, step?, truncated}`, a reply
+//! `{id, correct, score, trace}`. Messages about bad replies name the field. No output of a process can
+//! make this program fail.
 
 use std::fmt::Write;
 
@@ -13,10 +14,10 @@ use crate::{About, Claim, Finding, FoundBy};
 
 /// Longest trace that is kept, in bytes.
 const MAX_TRACE: usize = 4096;
-/// Characters of a line that a message quotes.
+/// Longest quotation of a line in a message, in characters.
 const QUOTED: usize = 80;
 
-/// A request without its id; equal questions have equal texts.
+/// A request without its id; equal questions serialise to equal texts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Question {
     about: About,
@@ -24,7 +25,7 @@ pub(super) struct Question {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<Reference>,
     solution: String,
-    /// Text of the step that is asked about.
+    /// Text of the step to check.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<String>,
     /// Whether the solution was cut off by its token budget.
@@ -40,7 +41,7 @@ struct Asked {
     choices: Vec<Choice>,
 }
 
-/// What is known of the answer.
+/// The reference answer and, if known, the reference solution.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Reference {
     answer: String,
@@ -67,7 +68,7 @@ impl Question {
         }
     }
 
-    /// The line of the request with this id.
+    /// The line of the request with id `id`.
     pub(super) fn line(&self, id: u64) -> Vec<u8> {
         #[derive(Serialize)]
         struct Request<'a> {
@@ -75,24 +76,24 @@ impl Question {
             #[serde(flatten)]
             question: &'a Question,
         }
-        // Strings and integers alone: nothing of it can fail.
+        // Only strings and integers are serialised, so this cannot fail.
         let mut line = serde_json::to_vec(&Request { id, question: self }).unwrap_or_default();
         line.push(b'\n');
         line
     }
 
-    /// The text of the question, for its hash.
+    /// The serialised question, for its hash.
     pub(super) fn text(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// A line of the process.
+/// A line from the process.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
     /// The reply to the request with this id.
     To(u64, Map<String, Value>),
-    /// Something else, quoted.
+    /// Any other line, quoted.
     Other(String),
 }
 
@@ -108,7 +109,7 @@ impl Reply {
     }
 }
 
-/// The finding that a reply states; a field of the wrong kind makes it one without a verdict.
+/// The finding of a reply; if a field has the wrong type, the finding has no verdict.
 pub(super) fn finding(about: About, fields: &Map<String, Value>) -> Finding {
     let wrong = |field: &str, expected: &str, got: &Value| {
         let got = quoted(got.to_string().as_bytes());
@@ -137,7 +138,7 @@ pub(super) fn finding(about: About, fields: &Map<String, Value>) -> Finding {
     Finding { by: FoundBy::Command, about, correct, score, trace: cut(&trace), fault: None }
 }
 
-/// The trace up to [`MAX_TRACE`] bytes, and how much more there was.
+/// The trace up to [`MAX_TRACE`] bytes, and a note on how much was cut off.
 fn cut(trace: &str) -> String {
     if trace.len() <= MAX_TRACE {
         return trace.to_owned();
@@ -148,7 +149,7 @@ fn cut(trace: &str) -> String {
     kept
 }
 
-/// The start of a line, for a message.
+/// The beginning of a line, for a message.
 pub(super) fn quoted(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(4 * QUOTED)]);
     let mut chars = text.trim_end().chars();

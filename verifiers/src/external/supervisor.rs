@@ -1,10 +1,10 @@
-//! The thread that owns the verifier process: it sends requests, matches answers by id, keeps the time
+//! The thread that owns the verifier process: it sends requests, matches answers by id, enforces the time
 //! limit, and restarts the process when it fails.
 //!
-//! Several requests are in flight, so a process may work on them in parallel and answer in any order.
-//! When it fails with several open, none of them is blamed: the next process gets them one by one, and
-//! only a request that was alone with a failure is answered without a verdict. So one bad input costs
-//! its own verdict and no other.
+//! Several requests are in flight, so a process may work on them in parallel and answer in any order. If
+//! the process fails while several requests are open, none of them is blamed: the next process gets them
+//! one by one, and only a request that was alone during a failure is answered without a verdict. So one
+//! bad input costs its own verdict and no other.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -16,55 +16,57 @@ use super::process::Process;
 use super::protocol::{Question, Reply, finding};
 use crate::{About, Finding, VerifyError};
 
-/// Requests in flight (taste: more than the cores that a process is likely to use).
+/// Maximum number of requests in flight (not tuned; more than the cores that a process is likely to use).
 const WINDOW: usize = 16;
-/// Failures in a row, without an answer between them, that end the run: bad inputs may come together.
+/// Failures without an answer in between that end the run. Bad inputs may come in sequence, so one
+/// failure is not enough.
 const MAX_FAILURES: u32 = 20;
-/// The same of a command that never gave an answer: it is taken to be wrong.
+/// The same limit for a command that has never answered: the command itself is assumed to be wrong.
 const MAX_FIRST_FAILURES: u32 = 5;
-/// Failures alone with a crash that a request survives, as a crash may have another cause.
+/// Number of crashes with the same request alone after which it gets no verdict. Not one, because a crash
+/// may have another cause.
 const MAX_CRASHES: u32 = 2;
-/// Lines that are no replies which a process may write between two replies.
+/// Maximum number of lines between two replies that are not replies.
 const MAX_NOISE: u32 = 1000;
-/// Lines that are no replies which are shown.
+/// Number of lines shown that are not replies.
 const SHOWN_NOISE: u32 = 5;
 
-/// What the supervisor hears of.
+/// Events for the supervisor.
 pub(super) enum Event {
-    /// Something to ask.
+    /// A request to send.
     Job(Job),
-    /// A line of the process.
+    /// A line from the process.
     Line { run: u64, line: Vec<u8> },
-    /// The process cannot go on.
+    /// The process has ended or closed a pipe.
     Ended { run: u64, why: String },
-    /// Nobody asks any more.
+    /// No more requests will come.
     Stop,
 }
 
-/// A question and where its answer goes.
+/// A question and the channel for its answer.
 pub(super) struct Job {
     pub(super) question: Question,
     pub(super) about: About,
-    /// Crashes of a process that had no other request open.
+    /// Number of failures of a process while this was the only open request.
     pub(super) faults: u32,
     pub(super) reply: SyncSender<Finding>,
 }
 
 impl Job {
     fn answer(self, finding: Finding) {
-        // Whoever asked may be gone.
+        // The receiver may be gone.
         let _ = self.reply.send(finding);
     }
 }
 
-/// How a process failed.
+/// Kind of failure of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Failed {
     TimedOut,
     Crashed,
 }
 
-/// The process with the requests that wait for it.
+/// The process, and the requests that wait for it.
 pub(super) struct Supervisor {
     options: CommandOptions,
     events: SyncSender<Event>,
@@ -73,17 +75,17 @@ pub(super) struct Supervisor {
     process: Option<Process>,
     /// Number of the current run of the command.
     run: u64,
-    /// Requests that were never sent.
+    /// Requests that have not been sent yet.
     waiting: VecDeque<Job>,
-    /// Requests that were open when a process failed; sent alone, before all others.
+    /// Requests that were open when a process failed; each is sent alone, before all others.
     suspects: VecDeque<Job>,
-    /// Requests that the process has, by id.
+    /// Requests sent to the process and not answered, by id, with the time of sending.
     open: BTreeMap<u64, (Job, Instant)>,
-    /// Whether the open request is a suspect.
+    /// Whether the open request is a suspect, which is sent alone.
     alone: bool,
     next_id: u64,
     last_reply: Instant,
-    /// Whether the command has ever given an answer.
+    /// Whether the command has ever answered.
     answers: bool,
     failures: u32,
     noise: u32,
@@ -131,7 +133,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts the process for the first time, and sees that it does not end at once.
+    /// Starts the process for the first time, and checks that it does not exit immediately.
     pub(super) fn first_launch(&mut self) -> Result<(), VerifyError> {
         self.launch()?;
         match self.process.as_mut().and_then(Process::ends_at_once) {
@@ -145,7 +147,7 @@ impl Supervisor {
         }
     }
 
-    /// Serves requests until nobody asks any more.
+    /// Serves requests until a stop event comes.
     pub(super) fn run(mut self) {
         loop {
             self.send();
@@ -162,7 +164,7 @@ impl Supervisor {
                 Ok(Event::Ended { run, why }) if run == self.run => {
                     self.fail(Failed::Crashed, &why);
                 }
-                // Of a process that was killed.
+                // Output of a process that was killed already.
                 Ok(Event::Line { .. } | Event::Ended { .. }) => {}
                 Err(RecvTimeoutError::Timeout) => {
                     let limit = self.options.timeout.as_secs_f64();
@@ -176,7 +178,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends what may be sent now.
+    /// Sends as many requests as may be open now.
     fn send(&mut self) {
         if self.failure.get().is_some() {
             self.refuse_all();
@@ -208,16 +210,16 @@ impl Supervisor {
         }
     }
 
-    /// When the process is late: some time after it got the oldest open request, its last reply, or its
-    /// start, whichever came last. A process that works on one request after the other is so given the time
-    /// limit for each.
+    /// Deadline of the next reply: the time limit after the latest of these moments: the process got its
+    /// oldest open request, the process last replied, the process started. A process that works on one
+    /// request after the other thus has the time limit for each. `None` if no request is open.
     fn deadline(&self) -> Option<Instant> {
         let oldest = self.open.values().map(|(_, sent)| *sent).min()?;
         let started = self.process.as_ref().map_or(oldest, |process| process.started);
         Some(oldest.max(self.last_reply).max(started) + self.options.timeout)
     }
 
-    /// Takes a line of the process.
+    /// Handles a line from the process.
     fn take(&mut self, line: &[u8]) {
         match Reply::read(line) {
             Reply::To(id, fields) => match self.open.remove(&id) {
@@ -243,7 +245,7 @@ impl Supervisor {
         }
     }
 
-    /// What is wrong with an answer to a request that is not open: verdicts may be mixed up.
+    /// Error text for an answer to a request that is not open: verdicts may be mixed up.
     fn unasked(&self, id: u64) -> String {
         let asked = match id < self.next_id {
             true => "answered before or given to an earlier process",
@@ -258,15 +260,15 @@ impl Supervisor {
         )
     }
 
-    /// Ends a process that failed, and decides what becomes of its requests.
+    /// Kills a process that failed, and decides what happens to its requests.
     fn fail(&mut self, failed: Failed, why: &str) {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
-        // Nothing of this run is listened to any more.
+        // Further events of this run are ignored.
         self.run += 1;
         if self.open.is_empty() {
-            // Started again when there is something to ask.
+            // The process is started again when there is a request.
             return;
         }
         self.failures += 1;
@@ -287,7 +289,7 @@ impl Supervisor {
         }
     }
 
-    /// Decides what becomes of the requests that a process had when it failed.
+    /// Decides what happens to the requests that were open when a process failed.
     fn blame(&mut self, mut open: Vec<Job>, failed: Failed, why: &str) {
         let fault = match failed {
             Failed::TimedOut => "timeout",
@@ -303,7 +305,7 @@ impl Supervisor {
                 let finding = Finding::faulty(job.about, fault);
                 return job.answer(Finding { trace: why.to_owned(), ..finding });
             }
-            // Others first: one answer shows that the command is not what is wrong.
+            // Put the request last: an answer to another request shows that the command itself works.
             return self.suspects.extend(open);
         }
         for job in open.into_iter().rev() {
@@ -311,7 +313,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends all verification: what was found is kept, nothing more is asked.
+    /// Ends all verification: findings so far are kept, no more requests are sent.
     fn give_up(&mut self, why: String) {
         let _ = self.failure.set(why);
         if let Some(mut process) = self.process.take() {

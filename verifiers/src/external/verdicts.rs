@@ -1,7 +1,7 @@
-//! What a verifier command has found, by the content that it was asked about.
+//! Findings of a verifier command, stored by the content of their requests.
 //!
-//! The file is a log of rows `{key, finding}`, so a search that is resumed or replayed asks nothing
-//! twice and gets the same findings. Faults are kept in memory alone: a later process asks again.
+//! The file is a log of rows `{key, finding}`, so a resumed or replayed search sends no request twice and
+//! gets the same findings. Faults are kept in memory only, so a later process asks again.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -24,7 +24,7 @@ struct Row {
 
 /// Findings by content.
 pub(super) struct Verdicts {
-    /// Part of every key: findings of another command are not used.
+    /// Part of every key, so that findings of another command are not used.
     command: String,
     known: Mutex<Known>,
 }
@@ -35,7 +35,8 @@ struct Known {
 }
 
 impl Verdicts {
-    /// Reads the file of the options, up to a row that was cut off, and opens it for more.
+    /// Reads the rows of the file in the options, up to a truncated row, and opens the file for
+    /// appending.
     pub(super) fn open(options: &CommandOptions) -> Result<Self, VerifyError> {
         let mut known = Known { findings: HashMap::new(), log: None };
         if let Some(path) = &options.verdicts {
@@ -50,7 +51,7 @@ impl Verdicts {
         Ok(Self { command: options.command.clone(), known: Mutex::new(known) })
     }
 
-    /// The key of a claim: two independent 64-bit hashes of command and request.
+    /// The key of a claim: two independent 64-bit hashes of the command and the request.
     pub(super) fn key(&self, problem: &Problem, claim: &Claim<'_>) -> String {
         let question = Question::new(problem, claim).text();
         let parts: [&[u8]; 3] = [b"verifier", self.command.as_bytes(), &question];
@@ -61,10 +62,11 @@ impl Verdicts {
         self.known().findings.get(key).cloned()
     }
 
-    /// Keeps a finding. One that is there stays: two threads may have asked at once.
+    /// Stores a finding. An existing one is kept, because two threads may have sent the same request at
+    /// once.
     ///
     /// # Errors
-    /// What is to be told when the file cannot be written.
+    /// A message for the user if the file cannot be written.
     pub(super) fn put(&self, key: &str, finding: Finding) -> Result<(), String> {
         let mut known = self.known();
         if known.findings.contains_key(key) {
@@ -84,7 +86,7 @@ impl Verdicts {
     }
 }
 
-/// Reads rows up to one that is damaged; bytes of whole rows.
+/// Reads rows up to a corrupt one; returns the length in bytes of the rows read.
 fn read(file: &File, findings: &mut HashMap<String, Finding>) -> std::io::Result<u64> {
     let (mut lines, mut line, mut whole) = (BufReader::new(file), Vec::new(), 0);
     loop {

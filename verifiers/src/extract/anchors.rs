@@ -1,8 +1,8 @@
-//! Finds the words that announce an answer: "the final answer is", "answer:" and their like, in
-//! English and in the other languages that models answer in.
+//! Finds the words that announce an answer: "the final answer is", "answer:" and similar phrases, in
+//! English and in the other languages of models' answers.
 //!
-//! It knows the announcements, not the answers. Phrases are those of the prompts of GSM8K, MATH and
-//! the usual instruction-tuned models; the last announcement that its sentence asserts counts.
+//! Only the announcement is found here, not the answer. The phrases are those of prompts for GSM8K, MATH
+//! and the usual instruction-tuned models. The last announcement that is asserted by its sentence counts.
 
 use super::stance::{self, Stance};
 use super::tongues;
@@ -13,23 +13,23 @@ use super::{asides, prose};
 pub(crate) struct Anchor {
     /// First byte of the word "answer".
     pub start: usize,
-    /// Behind the announcement.
+    /// After the last byte of the announcement.
     pub end: usize,
 }
 
-/// What a text announces.
+/// The announcements of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Announced<'t> {
     /// The last announcement that is asserted.
     pub stated: Option<Anchor>,
-    /// Behind the last sentence that speaks of an answer without asserting one, where it stands after
-    /// `stated`; 0 if there is none.
+    /// End of the last sentence that mentions an answer without asserting one, if that sentence comes
+    /// after `stated`; 0 otherwise.
     pub unsure_to: usize,
-    /// What that sentence denies to be the answer.
+    /// The value that this sentence denies to be the answer.
     pub denied: Option<&'t str>,
 }
 
-/// What may follow "answer" or "answers" and make it an announcement, longest first.
+/// Words after "answer" or "answers" that make it an announcement, longest first.
 const CONTINUATIONS: [&str; 43] = [
     " can be written as",
     " can be expressed as",
@@ -76,10 +76,11 @@ const CONTINUATIONS: [&str; 43] = [
     "':",
 ];
 
-/// How many of them are about how an answer is written, or leave one possibility: "can be" in them denies nothing.
+/// Number of leading entries of `CONTINUATIONS` that are about how an answer is written, or that leave a
+/// single possibility; the "can be" or "may be" in them is not a denial.
 const WRITTEN: usize = 4;
 
-/// Verbs behind "answer" that deny or only suppose what follows.
+/// Verbs after "answer" that deny the following words or only suppose them.
 const DENYING: [&str; 32] = [
     " isn't",
     " isn\u{2019}t",
@@ -118,22 +119,22 @@ const DENYING: [&str; 32] = [
 /// Longest clause between "answer" and its verb ("the answer to the question is"), in bytes.
 const MAX_CLAUSE: usize = 48;
 
-/// Longest sentence that is read behind an announcement, in bytes.
+/// Longest sentence that is read after an announcement, in bytes.
 const MAX_SENTENCE: usize = 1024;
-/// Longest statement that can be an answer, in bytes; of a longer one the grader reads so much that it is
-/// too long for it.
+/// Longest statement that can be an answer, in bytes. Of a longer one, so much is kept that the grader
+/// rejects it as too long.
 const MAX_STATED: usize = 32 << 10;
-/// Words for "answer" that are looked at, from the last one on.
+/// Maximum number of words for "answer" that are examined, from the last to the first.
 const MAX_WORDS: usize = 1024;
-/// Places that speak of an answer that are tried, from the last one on.
+/// Maximum number of mentions of an answer that are examined, from the last to the first.
 const MAX_MENTIONS: usize = 64;
 
-/// The last announcement in the text that its sentence asserts.
+/// The last announcement in the text that is asserted by its sentence.
 pub(crate) fn last_anchor(text: &str) -> Option<Anchor> {
     announced(text).stated
 }
 
-/// What the text announces.
+/// Finds the announcements of a text.
 pub(crate) fn announced(text: &str) -> Announced<'_> {
     let mut found = Announced::default();
     let mut end = text.len();
@@ -160,14 +161,14 @@ pub(crate) fn announced(text: &str) -> Announced<'_> {
     found
 }
 
-/// A place that speaks of an answer.
+/// A mention of an answer.
 struct Mention {
     anchor: Anchor,
-    /// Whether its verb asserts.
+    /// Whether the verb of the mention asserts.
     asserted: bool,
 }
 
-/// The last word for "answer" in `before`, a prefix of `text`, and its announcement if it is one.
+/// The last word for "answer" in `before`, a prefix of `text`; with its announcement, if it is one.
 fn last_mention(before: &str, text: &str) -> Option<(usize, Option<Mention>)> {
     let (start, word) = tongues::last_word(before)?;
     let mention = match word {
@@ -179,7 +180,7 @@ fn last_mention(before: &str, text: &str) -> Option<(usize, Option<Mention>)> {
     Some((start, mention))
 }
 
-/// The sentence behind an announcement.
+/// The sentence after an announcement.
 fn sentence_behind(text: &str, end: usize) -> super::Span {
     let after = &text[end..];
     let start = end + (after.len() - after.trim_start().len());
@@ -187,7 +188,7 @@ fn sentence_behind(text: &str, end: usize) -> super::Span {
     super::Span { start, end: start + sentence.len() }
 }
 
-/// Whether the sentence around an announcement asserts what it announces.
+/// Whether the sentence around an announcement asserts it.
 fn asserted(text: &str, anchor: Anchor) -> bool {
     if !stance::asserts(&text[..anchor.start]) {
         return false;
@@ -216,7 +217,7 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
         || stance::withdrawn(after))
 }
 
-/// A sentence up to where it turns to something else: "; it must be C", ", so it is 5".
+/// The sentence up to the point where it turns to something else: "; it must be C", ", so it is 5".
 fn first_clause(sentence: &str) -> &str {
     if ["anything", "nothing"].iter().any(|word| stance::starts_with_phrase(sentence, word)) {
         return sentence;
@@ -227,14 +228,14 @@ fn first_clause(sentence: &str) -> &str {
     &sentence[..end.unwrap_or(sentence.len())]
 }
 
-/// What a sentence denies to be the answer: its last word.
+/// The value that a sentence denies to be the answer: its last word.
 fn denied_value(sentence: &str) -> &str {
     let marks = ['.', ' ', '*', '$', ',', '!'];
     let value = asides::main_clause(sentence).trim_end_matches(marks);
     value.rsplit(' ').next().unwrap_or(value).trim_matches(marks)
 }
 
-/// Reads the rest of an announcement behind the word at `start`.
+/// Parses the rest of an announcement, after the word at `start`.
 fn mention(text: &str, start: usize) -> Option<Mention> {
     let mut at = start + "answer".len();
     if text[at..].starts_with(['s', 'S']) {
@@ -246,7 +247,7 @@ fn mention(text: &str, start: usize) -> Option<Mention> {
     let anchored = |end| Anchor { start, end };
     let written = CONTINUATIONS[..WRITTEN].iter().any(|c| says(&c));
     if let Some(verb) = DENYING.iter().find(says).filter(|_| !written) {
-        // A denial is part of the statement, which may go on with what is the answer instead.
+        // A denial is part of the statement, which may continue with the actual answer.
         let denial = stance::stance(plain) == Stance::Denied;
         let end = at + marks + if denial { 0 } else { verb.len() };
         return Some(Mention { anchor: anchored(end), asserted: denial });
@@ -263,7 +264,7 @@ fn mention(text: &str, start: usize) -> Option<Mention> {
         .or_else(|| clause(text, start, at))
 }
 
-/// "Final Answer" alone on its line announces what follows.
+/// "Final Answer" alone on its line announces the next line.
 fn heading(text: &str, start: usize, at: usize) -> Option<Anchor> {
     let rest = &text[at..];
     let line = rest.len() - rest.trim_start_matches(['*', ' ', ':', '_', '\r']).len();
@@ -278,7 +279,7 @@ fn heading(text: &str, start: usize, at: usize) -> Option<Anchor> {
     titled.then_some(Anchor { start, end: at + line })
 }
 
-/// "answer to the question is": the verb follows within a short clause of the same sentence.
+/// Parses "answer to the question is", where the verb follows a short clause in the same sentence.
 fn clause(text: &str, start: usize, at: usize) -> Option<Mention> {
     let mut limit = (at + MAX_CLAUSE).min(text.len());
     while !text.is_char_boundary(limit) {
@@ -306,21 +307,21 @@ fn starts_with_ignore_case(text: &str, prefix: &str) -> bool {
         .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// "is" must not be the start of "isosceles".
+/// Whether the continuation ends with a word: "is" must not be the beginning of "isosceles".
 fn ends_word(text: &str, continuation: &str) -> bool {
     !continuation.ends_with(|c: char| c.is_ascii_alphabetic())
         || !text.as_bytes().get(continuation.len()).is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// The statement behind an announcement: markup and fillers at its front and full stops at its end
-/// are left out.
+/// The statement after an announcement, without markup and fillers at its beginning and full stops at its
+/// end.
 pub(crate) fn stated_tail(after: &str) -> &str {
     let mut rest = after;
     loop {
         let trimmed = rest.trim_start_matches(|c: char| {
             c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
-        // A dash at the start of a line opens an item of a list and is no sign.
+        // A dash at the beginning of a line is a list marker and not a minus sign.
         let opened = rest[..rest.len() - trimmed.len()].contains('\n');
         let trimmed = trimmed.strip_prefix("- ").filter(|_| opened).unwrap_or(trimmed);
         let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f)).map(|f| f.len());
@@ -335,38 +336,38 @@ pub(crate) fn stated_tail(after: &str) -> &str {
     if stance::stance(sentence) == Stance::Denied {
         sentence = stance::corrected(sentence).unwrap_or(sentence);
     }
-    // Before a full stop a "!" is a factorial.
+    // Before a full stop, "!" is a factorial.
     let factorial = sentence.ends_with('!') && rest[sentence.len()..].starts_with('.');
     let sentence = tongues::without_copula(asides::main_clause(sentence));
     let marks = ['.', '*', '"', '\'', '`', if factorial { '.' } else { '!' }, ',', '_'];
     let stated = sentence.trim().trim_end_matches(is_pictogram);
     let stated = stated.trim_end().trim_end_matches(marks).trim_end();
-    // The end of a JSON object.
+    // A closing brace without an opening one is the end of a JSON object.
     match stated.strip_suffix('}') {
         Some(inner) if !inner.contains('{') => inner.trim_end().trim_end_matches(marks),
         _ => stated,
     }
 }
 
-/// Length of a calculator annotation: `<<3+4=7>>` of "<<3+4=7>>7".
+/// Length of a calculator annotation at the beginning: `<<3+4=7>>` in "<<3+4=7>>7".
 fn annotation(text: &str) -> Option<usize> {
     let inner = super::head(text.strip_prefix("<<")?, MAX_SENTENCE);
     Some(inner.find(">>")? + 2 * ">>".len())
 }
 
-/// Emoji and ticks that decorate an answer.
+/// Emoji and check marks that decorate an answer.
 fn is_pictogram(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{fe0f}' | ' ')
 }
 
-/// Length of what `~~` strikes through at the start of a line: `~~12~~` of "~~12~~ 13".
+/// Length of a part that `~~` strikes through at the beginning: `~~12~~` in "~~12~~ 13".
 fn struck(text: &str) -> Option<usize> {
     let inner = super::head(text.strip_prefix("~~")?, MAX_SENTENCE);
     let end = inner.find("~~").filter(|end| !inner[..*end].contains('\n'))?;
     Some(end + 2 * "~~".len())
 }
 
-/// Words between an announcement and the answer that say nothing.
+/// Words without content between an announcement and the answer.
 const FILLERS: [&str; 12] = [
     "simply ",
     "approximately ",

@@ -1,14 +1,15 @@
-//! What stands beside a stated value and is no part of it: reasons, remarks in brackets, rounded values that
-//! repeat an exact one, checks.
+//! Removes text next to a stated value that is not part of it: reasons, remarks in brackets, rounded
+//! values that repeat an exact one, checks.
 //!
-//! It cuts at words and punctuation and parses no mathematics. What is cut off never becomes an answer.
+//! The text is cut at words and punctuation; mathematics is not parsed. Text that is cut off never
+//! becomes an answer.
 
 use std::borrow::Cow;
 
 use super::prose::{after_link, alphabetic, closed_braces, closed_formula, plain_words};
 use crate::syntax::names;
 
-/// Words that start a clause which explains the answer before it.
+/// Words that begin a clause explaining the answer before it.
 const ASIDES: [&str; 34] = [
     " as there ",
     " as we ",
@@ -46,16 +47,16 @@ const ASIDES: [&str; 34] = [
     "\u{ff0c}\u{5171}",
 ];
 
-/// From here on a statement is too long to be compared and is left as it is, in bytes.
+/// Statements longer than this, in bytes, are left unchanged, because they are too long to be compared.
 const MAX_READ: usize = 32 << 10;
-/// Longest statement in which asides and remarks are looked for, in bytes.
+/// Longest statement that is searched for asides and remarks, in bytes.
 const MAX_STATEMENT: usize = 1024;
 
-/// Marks behind a value at which an aside in words can start.
+/// Marks after a value at which an aside in words can begin.
 const BREAKS: [&str; 6] = [", ", " \u{2013} ", " \u{2014} ", " - ", "\u{2014}", "; "];
 
-/// Where an aside in words starts behind a value: ", in total", ", altogether", " \u{2013} not 74". What
-/// starts with a number, a formula or a letter is another item of a list.
+/// Start of an aside in words after a value: ", in total", ", altogether", " \u{2013} not 74". If a
+/// number, a formula or a letter follows, it is another item of a list and not an aside.
 fn aside_in_words(sentence: &str) -> Option<usize> {
     let sentence = super::head(sentence, MAX_STATEMENT);
     let breaks = BREAKS.iter().flat_map(|mark| sentence.match_indices(mark));
@@ -68,7 +69,7 @@ fn aside_in_words(sentence: &str) -> Option<usize> {
     starts.map(|(at, _)| at).min()
 }
 
-/// Asides that start with words which can be answers.
+/// Asides whose first words could be answers themselves.
 const ASIDES_OF_AMOUNT: [&str; 9] = [
     "all told",
     "all in all",
@@ -81,7 +82,7 @@ const ASIDES_OF_AMOUNT: [&str; 9] = [
     "half of ",
 ];
 
-/// Whether words and no further item follow: "in total", "and we are done", but not "and 3" or "y = 2".
+/// Whether words follow and not another item: "in total", "and we are done", but not "and 3" or "y = 2".
 fn is_aside(rest: &str) -> bool {
     let mut rest = rest;
     if rest.starts_with("or ") && rest.contains("% of ") {
@@ -93,14 +94,14 @@ fn is_aside(rest: &str) -> bool {
             if !item.bytes().all(|b| b.is_ascii_alphabetic()) || item.len() < 2 {
                 return false;
             }
-            // "and nothing else" is an aside, "or six" another value.
+            // "and nothing else" is an aside, "or six" is another value.
             rest = after;
         }
     }
     if ASIDES_OF_AMOUNT.iter().any(|aside| rest.starts_with(aside)) {
         return true;
     }
-    // "a round number" is one, "a" alone a value.
+    // "a round number" is an aside, "a" alone is a value.
     let rest = ["a ", "an "].iter().find_map(|article| rest.strip_prefix(article)).unwrap_or(rest);
     let length = alphabetic(rest);
     let word = &rest[..length];
@@ -126,8 +127,8 @@ fn is_aside(rest: &str) -> bool {
         )
 }
 
-/// Whether nothing in a statement can be an aside: no word, no bracket behind a blank. Most answers are so,
-/// and this spares them the search for every aside.
+/// Whether a statement cannot contain an aside, because it has no word and no bracket after a blank. This
+/// holds for most answers and saves them the search for every kind of aside.
 fn is_wordless(sentence: &str) -> bool {
     sentence.is_ascii()
         && plain_words(sentence, 1) == 0
@@ -136,8 +137,8 @@ fn is_wordless(sentence: &str) -> bool {
         && !sentence.contains("% of ")
 }
 
-/// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
-/// 2 + 3 = 5" and of "5 (five)".
+/// A stated answer without the clause or bracket after it that explains it: `5` for "5, since 2 + 3 = 5"
+/// and for "5 (five)".
 pub(crate) fn main_clause(sentence: &str) -> &str {
     if sentence.len() > MAX_READ || is_wordless(sentence) {
         return sentence;
@@ -175,7 +176,7 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     if explains && stands { head.trim_end() } else { clause }
 }
 
-/// Yes or no at the start of a statement that goes on to explain it: `No` of "No, it is not".
+/// Yes or no at the beginning of a statement that then explains it: `No` for "No, it is not".
 pub(super) fn polar(sentence: &str) -> Option<&str> {
     let word = &sentence[..alphabetic(sentence)];
     let known = ["yes", "no", "true", "false"].iter().any(|w| w.eq_ignore_ascii_case(word));
@@ -191,7 +192,7 @@ pub(super) fn polar(sentence: &str) -> Option<&str> {
     (known && explained && !retracted).then_some(word)
 }
 
-/// Figures behind the word for their number: `2` of "two (2)".
+/// Figures after the word for the same number: `2` for "two (2)".
 fn figures_behind_word(sentence: &str) -> Option<&str> {
     let (word, rest) = sentence.split_once(" (")?;
     let (figures, after) = rest.split_once(')')?;
@@ -199,7 +200,7 @@ fn figures_behind_word(sentence: &str) -> Option<&str> {
     (figures.parse() == Ok(value) && plain_words(after, 2) < 2).then_some(figures)
 }
 
-/// Where words that only describe a name start behind it: ", the capital of France".
+/// Start of a description after a name: ", the capital of France".
 fn apposition(sentence: &str) -> Option<usize> {
     let (name, rest) = sentence.split_once(", ")?;
     let described = ["the ", "a ", "an ", "who ", "our ", "his ", "her ", "its "];
@@ -210,7 +211,7 @@ fn apposition(sentence: &str) -> Option<usize> {
     (named && single && described.iter().any(|start| rest.starts_with(start))).then_some(name.len())
 }
 
-/// Where a number is spelled out behind itself: " (four)" of "4 (four) apples".
+/// Start of the spelled-out form after a number: " (four)" in "4 (four) apples".
 fn spelled_out(sentence: &str) -> Option<usize> {
     let at = sentence.find(" (")?;
     let (word, _) = sentence[at + 2..].split_once(')')?;
@@ -218,7 +219,7 @@ fn spelled_out(sentence: &str) -> Option<usize> {
     (number && names::number_word(word).is_some()).then_some(at)
 }
 
-/// Where a clause that only gives the value of a variable ends a sentence: " when x = 3".
+/// Start of a clause at the end of a sentence that only gives the value of a variable: " when x = 3".
 fn value_of_variable(sentence: &str, joiners: &[&str]) -> Option<usize> {
     let sentence = super::head(sentence, MAX_STATEMENT);
     let (at, joiner) = joiners.iter().filter_map(|j| Some((sentence.find(j)?, j))).min()?;
@@ -230,7 +231,7 @@ fn value_of_variable(sentence: &str, joiners: &[&str]) -> Option<usize> {
         .then_some(at)
 }
 
-/// Where a reason in figures starts behind a value: " as 2+2=4".
+/// Start of a reason in figures after a value: " as 2+2=4".
 fn reason_in_figures(sentence: &str) -> Option<usize> {
     let at = sentence.find(" as ")?;
     let formula = |c: char| c.is_ascii_digit() || matches!(c, '$' | '\\');
@@ -240,14 +241,14 @@ fn reason_in_figures(sentence: &str) -> Option<usize> {
         .filter(|at| closed_formula(&sentence[..*at]))
 }
 
-/// Commands between a value and a remark.
+/// Spacing commands between a value and a remark.
 const BLANKS: [&str; 10] =
     ["\\quad", "\\qquad", "\\;", "\\,", "\\:", "\\ ", "\\!", "~", "\\left", "\\big"];
 
-/// Commands around the words of a remark.
+/// Text commands around a remark.
 const WRAPS: [&str; 6] = ["\\text{", "\\textrm{", "\\mathrm{", "\\mbox{", "\\textit{", "\\text {"];
 
-/// Words that start a remark behind a value without brackets.
+/// Words that begin a remark after a value without brackets.
 const REMARKS: [&str; 12] = [
     "since ",
     "because ",
@@ -263,7 +264,7 @@ const REMARKS: [&str; 12] = [
     "as desired",
 ];
 
-/// A value without the remark behind it, in brackets or after a comma: `\frac{737}{39}` of
+/// A value without the remark after it, in brackets or after a comma: `\frac{737}{39}` for
 /// `\frac{737}{39}\;\text{(about }18.9\text{ cards)}`.
 pub(crate) fn without_remark(value: &str) -> Cow<'_, str> {
     if value.len() > MAX_STATEMENT {
@@ -286,7 +287,7 @@ pub(crate) fn without_remark(value: &str) -> Cow<'_, str> {
     if head.is_empty() { Cow::Borrowed(value) } else { Cow::Borrowed(head) }
 }
 
-/// Whether the rest of a value, which starts with `wrap`, is a remark.
+/// Whether the rest of a value, which begins with `wrap`, is a remark.
 fn is_remark(rest: &str, wrap: &str) -> bool {
     let mut plain = rest.to_owned();
     for command in WRAPS.iter().chain(&BLANKS) {
@@ -310,7 +311,7 @@ fn is_remark(rest: &str, wrap: &str) -> bool {
 const CHECKS: [&str; 8] =
     ["Check", "Checking", "Verify", "Verification", "Verifying", "To check", "To verify", "Indeed"];
 
-/// A text without the sentence at its end that checks its answer: "Check: 7 - 2 = 5".
+/// A text without a last sentence that checks the answer: "Check: 7 - 2 = 5".
 pub(super) fn without_check(text: &str) -> &str {
     let sentence = text.trim_end().trim_end_matches(['.', '!', '✓', '✔', '✅', ' ']);
     let start = [". ", "\n", ".\n"]
@@ -327,7 +328,7 @@ pub(super) fn without_check(text: &str) -> &str {
     if checks && counted { before.trim_end() } else { text }
 }
 
-/// Words in front of a rounded value that only repeats the exact one before it.
+/// Words before a rounded value that only repeats the exact one before it.
 const APPROXIMATIONS: [&str; 6] = [
     ", or about ",
     ", or approximately ",
@@ -337,10 +338,10 @@ const APPROXIMATIONS: [&str; 6] = [
     ", approximately ",
 ];
 
-/// Words in front of a reason that ends a sentence.
+/// Words before a reason at the end of a sentence.
 const REASONS: [&str; 4] = [", since ", ", because ", " because ", ", as there "];
 
-/// Words in front of the place at which a value is taken.
+/// Words before the point at which a value is attained.
 const PLACES: [&str; 7] = [
     ", attained ",
     " attained at ",
@@ -351,14 +352,14 @@ const PLACES: [&str; 7] = [
     ", reached ",
 ];
 
-/// Whether a text tells a value and ends with it: "The minimum is 12".
+/// Whether a text states a value and ends with it: "The minimum is 12".
 fn ends_with_linked_value(text: &str) -> bool {
     let text = text.trim_end();
     let linked = after_link(text).is_some_and(|value| value.contains(|c: char| c.is_ascii_digit()));
     linked && text.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | ')' | '}' | '%'))
 }
 
-/// Where a remark in brackets ends a sentence behind its value: " (a 20% discount)".
+/// Start of a remark in brackets after the value at the end of a sentence: " (a 20% discount)".
 fn remark_in_brackets(sentence: &str) -> Option<usize> {
     let at = sentence.strip_suffix(')')?.rfind(" (")?;
     let (head, inner) = (sentence[..at].trim_end(), &sentence[at + 2..sentence.len() - 1]);
@@ -367,8 +368,8 @@ fn remark_in_brackets(sentence: &str) -> Option<usize> {
     (valued && worded && !inner.contains(')')).then_some(at)
 }
 
-/// Where a sentence ends with the time or number to which its price or result refers: " after 9 months" behind
-/// "$1,350", " in 7 days" behind "20 + 42 = 62 pies".
+/// Start of the time or number at the end of a sentence to which its price or result refers: " after 9
+/// months" after "$1,350", " in 7 days" after "20 + 42 = 62 pies".
 fn reference_behind_result(sentence: &str) -> Option<usize> {
     let (at, words) =
         [" after ", " in ", " for ", " over ", " within ", " during ", " out of the ", " to "]
@@ -390,8 +391,8 @@ fn reference_behind_result(sentence: &str) -> Option<usize> {
     (counted && (timed && priced || calculated)).then_some(at)
 }
 
-/// A text without what follows the value of its last sentence: a rounded value that repeats it, or a
-/// reason: "It is 9π, or about 28.27", "It is 5/36, since there are 36 outcomes".
+/// A text without the part after the value of its last sentence, such as a rounded value that repeats it
+/// or a reason: "It is 9π, or about 28.27", "It is 5/36, since there are 36 outcomes".
 pub(super) fn without_aside(text: &str) -> &str {
     let ended = text.trim_end_matches(['.', ' ', '\n']);
     let starts = [ended.rfind('\n').map(|at| at + 1), ended.rfind(". ").map(|at| at + 2)];
@@ -399,7 +400,7 @@ pub(super) fn without_aside(text: &str) -> &str {
     let sentence = super::head(&ended[start..], MAX_STATEMENT);
     let reasons = REASONS.iter().filter_map(|words| {
         let at = sentence.find(words)?;
-        // Behind a further comma the sentence may come to its point.
+        // After a further comma the sentence may state its result.
         (!sentence[at + words.len()..].contains([',', ';'])).then_some(at)
     });
     let places = PLACES
@@ -412,7 +413,7 @@ pub(super) fn without_aside(text: &str) -> &str {
     let Some(at) = ends.chain(reference_behind_result(sentence)).min() else { return text };
     let head = &sentence[..at];
     let exact = head.contains(|c: char| c.is_ascii_digit() || "$\\√π".contains(c));
-    // The sign of a price opens no formula.
+    // The dollar sign of a price does not open a formula.
     let priced = head.rsplit('$').next().is_some_and(|price| {
         head.contains('$') && price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b',' | b'.'))
     });

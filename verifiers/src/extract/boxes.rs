@@ -1,14 +1,14 @@
 //! Finds the last `\boxed{...}` of a text, and the boxes before it that belong to the same answer.
 //!
-//! It works on bytes in one forward pass with a depth counter, so nesting costs neither stack nor
-//! time; it does not know what is inside a box. That several boxes joined by commas or "and" are
-//! one answer is a habit of solution writers that Math-Verify documents.
+//! One forward pass over the bytes with a depth counter, so nesting costs neither stack nor time. The
+//! content of a box is not interpreted. Writers of solutions join several boxes of one answer by commas
+//! or "and", as documented by Math-Verify.
 
 use super::Span;
 
-/// Boxes that are open at the same time and remembered; deeper ones are ignored.
+/// Maximum number of open boxes that are tracked; deeper ones are ignored.
 const MAX_OPEN: usize = 256;
-/// Boxes that may form one answer.
+/// Maximum number of boxes that form one answer.
 const MAX_JOINED: usize = 64;
 /// Longest text between two boxes of one answer, in bytes.
 const MAX_JOINER: usize = 64;
@@ -16,13 +16,13 @@ const MAX_JOINER: usize = 64;
 /// One balanced box: the whole command and its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Box {
-    /// From the backslash to behind the closing brace.
+    /// From the backslash to the closing brace, inclusive.
     pub whole: Span,
     /// Between the braces.
     pub content: Span,
 }
 
-/// The boxes of the answer stated last, in reading order; empty when there is none.
+/// The boxes of the last stated answer, in reading order; empty if there is none.
 pub(crate) fn last_boxes(text: &str) -> Vec<Box> {
     let boxes = top_level(text);
     let Some(last) = boxes.last() else {
@@ -42,7 +42,7 @@ pub(crate) fn last_boxes(text: &str) -> Vec<Box> {
     boxes[first..].to_vec()
 }
 
-/// Balanced boxes that lie in no other, in reading order, the last [`MAX_JOINED`] of them.
+/// Balanced boxes that are not inside another box, in reading order; the last [`MAX_JOINED`] of them.
 fn top_level(text: &str) -> Vec<Box> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;
@@ -90,7 +90,7 @@ fn top_level(text: &str) -> Vec<Box> {
     found
 }
 
-/// Position of the brace when a box command starts at `at`.
+/// Position of the opening brace, if a box command begins at `at`.
 fn opener(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at + 1..)?;
     let name = [&b"boxed"[..], b"fbox"].into_iter().find(|name| rest.starts_with(name))?;
@@ -101,7 +101,7 @@ fn opener(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(brace) == Some(&b'{')).then_some(brace)
 }
 
-/// Whether the text ends inside a box that starts behind the last of `found`.
+/// Whether the text ends inside a box that begins after the last of `found`.
 pub(crate) fn is_cut_off(text: &str, found: &[Box]) -> bool {
     let end = found.last().map_or(0, |b| b.whole.end);
     let rest = &text[end..];
@@ -115,7 +115,7 @@ pub(crate) fn is_cut_off(text: &str, found: &[Box]) -> bool {
     named || ["\\boxed", "\\boxe", "\\box"].iter().any(|open| text.ends_with(open))
 }
 
-/// `\boxed 5`, written without braces: up to the end of the formula or line.
+/// Finds `\boxed 5`, written without braces; the content ends at the end of the formula or line.
 fn braceless(text: &str) -> Option<Box> {
     let start = text.rfind("\\boxed ")?;
     let content = start + "\\boxed ".len();
@@ -127,8 +127,8 @@ fn braceless(text: &str) -> Option<Box> {
     Some(Box { whole: Span { start, end }, content: Span { start: content, end } })
 }
 
-/// Whether the text between two boxes says that both belong to one answer: only closing and opening
-/// of formulas, a name to assign to, and at least one comma, semicolon, "and" or "or".
+/// Whether the text between two boxes joins them into one answer: it may contain only formula delimiters,
+/// a name to assign to, and at least one comma, semicolon, "and" or "or".
 fn joins(between: &str) -> bool {
     if between.len() > MAX_JOINER {
         return false;
@@ -147,7 +147,7 @@ fn joins(between: &str) -> bool {
     seen
 }
 
-/// Takes formula delimiters and spacing commands off a word.
+/// Removes formula delimiters and spacing commands from a word.
 fn strip_markup(word: &str) -> String {
     let mut bare = word.to_owned();
     for markup in ["\\quad", "\\qquad", "\\text{", "\\(", "\\)", "\\[", "\\]", "\\;", "\\,", "$"] {
@@ -156,7 +156,7 @@ fn strip_markup(word: &str) -> String {
     bare.replace(['}', '{', '\\', '~'], "")
 }
 
-/// A variable such as `y_2`, alone or with an equals sign.
+/// Whether a word is a variable such as `y_2`, alone or with an equals sign.
 fn is_name(word: &str) -> bool {
     let word = word.trim_end_matches('=');
     word.len() <= 4

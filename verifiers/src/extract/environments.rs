@@ -1,27 +1,27 @@
-//! Finds formulas: `$...$`, `$$...$$`, `\(...\)` and `\[...\]`, searched from the end.
+//! Finds formulas in delimiters, searching from the end: `$...$`, `$$...$$`, `\(...\)` and `\[...\]`.
 //!
-//! It does not parse what it finds; it only refuses a pair of dollar signs that encloses a sentence,
-//! because those are prices. Dollar signs are paired from the end, where answers stand.
+//! Formulas are not parsed. A pair of dollar signs around a sentence is rejected, because the signs
+//! belong to prices. Dollar signs are paired from the end of the text, where answers stand.
 
 use super::{Span, prose};
 
-/// Formulas that may form one answer.
+/// Maximum number of formulas that form one answer.
 const MAX_JOINED: usize = 32;
 
-/// Words in front of a formula that gives a reason or condition for the one behind its comma.
+/// Words before a formula that is a reason or condition of the formula after the comma.
 const LEADS: [&str; 10] =
     ["since", "because", "as", "when", "if", "for", "where", "given", "from", "using"];
 
 /// One formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Environment {
-    /// With its delimiters.
+    /// Including the delimiters.
     pub whole: Span,
-    /// Without them.
+    /// Without the delimiters.
     pub content: Span,
 }
 
-/// The last formula of the text that is more than the power of a unit, as in `cm$^2$`.
+/// The last formula of the text that is not only the power of a unit, as in `cm$^2$`.
 pub(crate) fn last(text: &str) -> Option<Environment> {
     let found = last_of_all(text)?;
     if text[found.content.range()].trim_start().starts_with('^') {
@@ -37,7 +37,7 @@ fn last_of_all(text: &str) -> Option<Environment> {
     [round, square, dollar].into_iter().flatten().max_by_key(|e| e.whole.end)
 }
 
-/// The last formula and those before it that are joined to it by a comma, "and" or "or".
+/// The last formula, and formulas before it that are joined to it by a comma, "and" or "or".
 pub(crate) fn last_joined(text: &str) -> Option<Span> {
     let mut first = last(text)?;
     let end = first.whole.end;
@@ -47,7 +47,7 @@ pub(crate) fn last_joined(text: &str) -> Option<Span> {
         if !matches!(between, "," | ";" | "and" | "or" | ", and" | ", or" | "或" | "、") {
             break;
         }
-        // "Since $x > 0$, $x = 7$": a condition and what follows from it.
+        // "Since $x > 0$, $x = 7$": a condition and its consequence.
         let lead = text[..before.whole.start].trim_end().rsplit([' ', '\n', '(']).next();
         if between == "," && lead.is_some_and(|w| LEADS.iter().any(|l| l.eq_ignore_ascii_case(w))) {
             break;

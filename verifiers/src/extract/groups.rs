@@ -1,20 +1,20 @@
-//! Finds the last bracketed answer that prose writes without formula signs: `(1, 2)`, `[0, 3)`,
+//! Finds the last answer in brackets that prose writes without formula delimiters: `(1, 2)`, `[0, 3)`,
 //! `{1, 2, 3}`, unions and lists of them.
 //!
-//! It knows which characters such an answer is made of and does not parse it. A bracket with words in
-//! it, or with one item only, is part of the sentence.
+//! Only the characters of such an answer are checked; it is not parsed. Brackets that contain words, or a
+//! single item, are part of the sentence.
 
 use super::Span;
 
 /// Longest bracket, in bytes.
 const MAX_GROUP: usize = 256;
-/// Brackets that may form one answer.
+/// Maximum number of brackets that form one answer.
 const MAX_JOINED: usize = 16;
 
-/// What may stand in a bracket besides numbers and signs.
+/// Words that may occur in a bracket besides numbers and signs.
 const NAMES: [&str; 7] = ["infinity", "infty", "inf", "oo", "pi", "sqrt", "e"];
 
-/// The last bracketed answer; nothing where a digit follows it.
+/// The last answer in brackets; `None` if a digit follows it.
 pub(crate) fn last_group(text: &str) -> Option<Span> {
     let mut first = group_before(text, text.len())?;
     let end = first.end;
@@ -32,7 +32,7 @@ pub(crate) fn last_group(text: &str) -> Option<Span> {
     Some(Span { start: first.start, end })
 }
 
-/// The last bracketed answer that ends at or before `limit`.
+/// The last answer in brackets that ends at or before `limit`.
 fn group_before(text: &str, limit: usize) -> Option<Span> {
     let end = text[..limit].rfind([')', ']', '}'])? + 1;
     let mut lowest = end.saturating_sub(MAX_GROUP);
@@ -55,7 +55,7 @@ fn group_before(text: &str, limit: usize) -> Option<Span> {
     None
 }
 
-/// Several items of numbers, names of constants and signs.
+/// Whether the content of a bracket is several items of numbers, names of constants and signs.
 fn is_answer(inner: &str) -> bool {
     let signs = |c: char| ",;.+-*/^()√π∞−– \\".contains(c);
     let words = inner.split(|c: char| signs(c) || c.is_ascii_digit()).filter(|w| !w.is_empty());

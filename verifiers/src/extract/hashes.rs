@@ -1,14 +1,15 @@
-//! Lines of `####`: GSM8K writes its answer behind these signs, and chat models their headings.
+//! Lines with `####`: GSM8K writes its answer after these signs; chat models also write headings with
+//! them.
 //!
-//! The extraction of a finished text takes a line that may be an answer; a search that wants to stop at
-//! an answer takes only one that is no heading.
+//! Extraction from a finished text accepts any line that may be an answer. A search that wants to stop at
+//! an answer accepts only a line that is not a heading.
 
 use super::{stance, unlabelled};
 
-/// Lines of `####` that are tried, from the last one on.
+/// Maximum number of `####` lines that are tried, from the last to the first.
 const MAX_HASHES: usize = 16;
 
-/// Words with which headings of a solution start, and answers where nothing follows: "Solution: 5".
+/// First words of headings in a solution. If nothing follows the line, it is an answer: "Solution: 5".
 const HEADINGS: [&str; 13] = [
     "solution",
     "explanation",
@@ -25,13 +26,13 @@ const HEADINGS: [&str; 13] = [
     "proof",
 ];
 
-/// Words that name a part of a solution where a number or a mark follows them: "Step 1".
+/// Words for a part of a solution, if a number or letter follows them: "Step 1".
 const PARTS: [&str; 12] = [
     "step", "case", "part", "method", "approach", "problem", "question", "example", "phase",
     "stage", "option", "section",
 ];
 
-/// What is to be done in a step: "Find the number of apples".
+/// First words of tasks in headings: "Find the number of apples".
 const TASKS: [&str; 44] = [
     "find",
     "calculate",
@@ -79,7 +80,7 @@ const TASKS: [&str; 44] = [
     "why",
 ];
 
-/// What follows the last `####` that is no heading, up to the end of its line.
+/// The rest of the line after the last `####` that is not a heading.
 pub(crate) fn hashes(text: &str) -> Option<&str> {
     let mut before = text;
     for _ in 0..MAX_HASHES {
@@ -98,7 +99,7 @@ pub(crate) fn hashes(text: &str) -> Option<&str> {
     None
 }
 
-/// Whether a step states an answer behind `####`: one that is no heading.
+/// Whether a step states an answer after `####` that is not a heading.
 pub(crate) fn states_after_hashes(step: &str) -> bool {
     hashes(step).is_some_and(|line| {
         let value = unlabelled(line);
@@ -111,14 +112,14 @@ pub(crate) fn states_after_hashes(step: &str) -> bool {
     })
 }
 
-/// Whether the last line of a text is the heading of a part of a solution that does not follow.
+/// Whether the last line of a text is the heading of a part that does not follow.
 pub(super) fn ends_with_heading(text: &str) -> bool {
     let line = text.rsplit('\n').next().unwrap_or(text).trim_start();
     let title = line.trim_start_matches(['#', ' ', '*', '_']);
     line.starts_with('#') && (is_part(title) || is_task(title) || is_numbered(title))
 }
 
-/// "Step 1", "Case II: x > 0", "Part (a)", "Step one".
+/// Whether a line is the heading of a part: "Step 1", "Case II: x > 0", "Part (a)", "Step one".
 fn is_part(line: &str) -> bool {
     let line = line.trim_start_matches(['*', '_', ' ']);
     let Some(word) = PARTS.iter().find(|word| stance::starts_with_phrase(line, word)) else {
@@ -132,7 +133,7 @@ fn is_part(line: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_digit()) || numeral || spelled || lettered
 }
 
-/// "Find the total", "Calculating 3 + 4".
+/// Whether a line is a task: "Find the total", "Calculating 3 + 4".
 fn is_task(line: &str) -> bool {
     let word = line.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     let more = line[word.len()..].starts_with(' ');
@@ -141,7 +142,7 @@ fn is_task(line: &str) -> bool {
     more && (gerund || listed)
 }
 
-/// "1. The total", "2) Setting up": a number, a mark and words.
+/// Whether a line begins with a number, a mark and words: "1. The total", "2) Setting up".
 fn is_numbered(line: &str) -> bool {
     let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
     let Some(title) = rest.strip_prefix(['.', ')', ':']).and_then(|r| r.strip_prefix(' ')) else {

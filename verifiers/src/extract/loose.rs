@@ -1,15 +1,15 @@
-//! Reads an answer that nothing announces: the last formula, number, bracket of numbers or emphasised
+//! Extracts an answer that no words announce: the last formula, number, bracket of numbers or emphasised
 //! words of a text.
 //!
-//! It takes the last one whole or not at all: a number that is part of something larger, or that its
-//! clause denies or supposes, is no answer, and no other is looked for.
+//! Only the last candidate is considered. If it is a number that is part of something larger, or if its
+//! clause denies or supposes it, there is no answer; earlier candidates are not tried.
 
 use super::numbers::{self, last_number};
 use super::stance;
 use super::{Extracted, Found, Source, Span, asides, assertion, environments, groups, prose};
 use crate::fuel::Reason;
 
-/// The last value of a text that announces none, where its sentence [asserts](assertion) it.
+/// The last value of a text without an announcement, if its sentence [asserts](assertion) it.
 pub(super) fn last(text: &str) -> Found<'_> {
     let checked = asides::without_check(text);
     let found = within(checked)?;
@@ -24,7 +24,7 @@ pub(super) fn last(text: &str) -> Found<'_> {
     Err(Reason::NoAnswer)
 }
 
-/// Whether the reason that a sentence gives calculates its value: ", because 60 + 1 = 61" behind 61.
+/// Whether a reason at the end of a sentence calculates the value: ", because 60 + 1 = 61" after 61.
 fn is_calculated_behind(reason: &str, value: &str) -> bool {
     let ended = reason.trim_end_matches(['.', ' ', '\n']);
     let figures = value.trim_start_matches(['$', '\\']);
@@ -33,14 +33,14 @@ fn is_calculated_behind(reason: &str, value: &str) -> bool {
     left.is_some_and(|left| left.trim_end_matches([' ', '$']).ends_with(['=', '>']))
 }
 
-/// The texts before and behind a piece, a slice of `text`.
+/// The texts before and after `piece`, a slice of `text`.
 fn around<'t>(text: &'t str, piece: &str) -> (&'t str, &'t str) {
     let start = (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     (&text[..start], &text[start + piece.len()..])
 }
 
-/// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
-/// words with which the text ends; whoever asks knows that the text states an answer.
+/// The last formula; or the last number or bracket of numbers, if it comes later; or the emphasised words
+/// at the end of the text. The caller knows that the text states an answer.
 pub(super) fn within(text: &str) -> Found<'_> {
     let text = asides::without_aside(asides::without_check(text));
     if let Some(words) = prose::closing_emphasis(text) {
@@ -71,7 +71,8 @@ pub(super) fn within(text: &str) -> Found<'_> {
     }
 }
 
-/// The word or name behind the verb that ends a text without figures: `valid` of "The argument is valid."
+/// The word or name after the verb at the end of a text without figures: `valid` for "The argument is
+/// valid."
 fn complement(text: &str) -> Option<&str> {
     let ended = text.trim_end().strip_suffix('.')?;
     let sentence = ended.rsplit(['\n', '.', '?', '!', ':']).next().unwrap_or(ended);
@@ -85,10 +86,10 @@ fn complement(text: &str) -> Option<&str> {
     (named && told && !words.starts_with("not ")).then_some(words)
 }
 
-/// Most words of a name that ends a sentence.
+/// Longest name at the end of a sentence, in words.
 const MAX_NAME: usize = 3;
 
-/// A number with its unit, where it is no part of something larger.
+/// A number with its unit, unless it is part of something larger.
 fn counted(text: &str, number: Span) -> Found<'_> {
     if numbers::is_whole(text, number) {
         let span = numbers::with_unit(text, number);
@@ -99,7 +100,7 @@ fn counted(text: &str, number: Span) -> Found<'_> {
     Err(if open { Reason::Truncated } else { Reason::Unparsed })
 }
 
-/// The piece, unless the clause around it denies, supposes or asks it.
+/// The piece, unless the clause around it denies it, supposes it or asks about it.
 fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
     let (before, after) = around(text, piece);
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);

@@ -1,8 +1,8 @@
-//! Finds the answer in a text: which piece, and by which rule.
+//! Finds the answer in a text, and reports the rule that found it.
 //!
-//! It does not parse or repair; what stands in the chosen piece is compared as it is, and a piece
-//! that does not parse is undecided. The ranking (box, `####`, "final answer is", formula, number)
-//! joins what the published graders do, without their silent fallbacks.
+//! The text of the answer is neither parsed nor repaired: it is compared as written, and if it does not
+//! parse, the verdict is undecided. The ranking (box, `####`, "final answer is", formula, number)
+//! combines those of the published graders, without their silent fallbacks.
 
 mod anchors;
 mod asides;
@@ -30,45 +30,46 @@ pub use thought::{is_thinking, whole_turn};
 
 use crate::fuel::Reason;
 
-/// Longest text that is searched as a whole; of a longer one, the end.
+/// Longest text that is searched completely, in bytes; of a longer text, only the end is searched.
 const FULL_SEARCH: usize = 128 << 10;
-/// Bytes at the end of a longer text that are searched for anchors.
+/// Number of bytes at the end of a longer text that are searched for announcements.
 const TAIL_SEARCH: usize = 64 << 10;
-/// Bytes at the end in which formulas and loose numbers are looked for.
+/// Number of bytes at the end of a text that are searched for formulas and numbers that no words
+/// announce.
 const LOOSE_SEARCH: usize = 16 << 10;
 
 /// Longest text that can be an answer as a whole, in bytes.
 const MAX_BARE: usize = 4096;
-/// Longest unit behind a formula, in bytes.
+/// Longest unit after a formula, in bytes.
 const MAX_UNIT: usize = 24;
-/// From here on letters are of scripts that formulas do not use (Arabic, Chinese and others).
+/// First code point of the scripts that formulas do not use (Arabic, Chinese and others).
 const FOREIGN: u32 = 0x590;
 
-/// A piece of a text, in bytes.
+/// A part of a text, as byte positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// First byte.
     pub start: usize,
-    /// Behind the last byte.
+    /// Position after the last byte.
     pub end: usize,
 }
 
 impl Span {
-    /// As a range for slicing.
+    /// The span as a range for slicing.
     #[must_use]
     pub fn range(self) -> Range<usize> {
         self.start..self.end
     }
 }
 
-/// Which rule found the answer.
+/// The rule that found an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The last `\boxed{...}` or `\fbox{...}`, or several joined ones.
     Boxed,
-    /// What follows the last `####`.
+    /// The rest of the line after the last `####`.
     Hashes,
-    /// What follows "final answer is", "the answer is" or "answer:".
+    /// The statement after "final answer is", "the answer is" or "answer:".
     Anchor,
     /// The whole text is the answer.
     Whole,
@@ -114,43 +115,43 @@ impl<'a> Extracted<'a> {
     }
 }
 
-/// What is found: an answer, or why there is none.
+/// An answer, or the reason why there is none.
 pub(crate) type Found<'a> = Result<Extracted<'a>, Reason>;
 
-/// Finds the answer that a text states; empty, with [`Source::Nothing`], where it states none.
+/// Finds the answer that a text states. If it states none, the result is empty with [`Source::Nothing`].
 #[must_use]
 pub fn extract(text: &str) -> Extracted<'_> {
     find(text).unwrap_or_else(|_| Extracted::new("", Source::Nothing))
 }
 
-/// The answer that a text states, or why it states none.
+/// The answer that a text states, or the reason why it states none.
 pub(crate) fn find(text: &str) -> Found<'_> {
     let found = search(text)?;
     if found.text.is_empty() { Err(Reason::NoAnswer) } else { Ok(found) }
 }
 
-/// As [`find`], in a text that its token budget ended: an answer that reaches the end of the text
-/// without anything that closes it is not stated.
+/// As [`find`], for a text that was ended by its token budget: an answer at the end of the text that
+/// nothing closes does not count.
 pub(crate) fn find_closed(text: &str) -> Found<'_> {
     let found = find(text)?;
     if is_open(text, &found) { Err(Reason::Truncated) } else { Ok(found) }
 }
 
-/// Whether nothing closes the answer before the text ends.
+/// Whether the text ends before anything closes the answer.
 fn is_open(text: &str, found: &Extracted<'_>) -> bool {
     let Cow::Borrowed(answer) = found.text else { return false };
     let closed = ["$", "\\)", "\\]"].iter().any(|close| answer.ends_with(close));
     if closed || found.source == Source::Boxed && text.trim_end().ends_with('}') {
         return false;
     }
-    // The answer is a slice of the text; only its place in it is of interest.
+    // The answer is a slice of the text; only its position matters.
     let start = (answer.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     let after = text.get(start + answer.len()..).unwrap_or_default();
     after.trim_matches([' ', ',', ':', ';', '(']).is_empty()
 }
 
 fn search(text: &str) -> Found<'_> {
-    // What a program that reads the text afterwards makes of a NUL cannot be known.
+    // Programs that read the text later may treat a NUL in different ways, so such a text is not graded.
     if text.contains('\0') {
         return Err(Reason::Unparsed);
     }
@@ -207,7 +208,7 @@ fn search(text: &str) -> Found<'_> {
     loose::last(text)
 }
 
-/// What follows the last arrow of a line: `x = 7` of "x² = 49 ⟹ x = 7".
+/// The text after the last arrow of a line: `x = 7` for "x² = 49 ⟹ x = 7".
 fn implied(line: &str) -> &str {
     let arrows = ["⟹", "⇒", "=>"];
     let after = arrows.iter().filter_map(|a| Some(line.rfind(a)? + a.len())).max();
@@ -215,19 +216,19 @@ fn implied(line: &str) -> &str {
     if rest.is_empty() || !prose::closed_formula(rest) { line } else { rest }
 }
 
-/// A text without the marks that end a proof.
+/// A text without end-of-proof marks at its end.
 fn without_qed(text: &str) -> &str {
     let marks = ['□', '■', '∎', '◻', '◼', '\n', ' '];
     let bare = text.trim_end_matches(marks);
     if bare.is_empty() { text } else { bare }
 }
 
-/// An answer without what never matters, to tell whether two are the same words.
+/// An answer without characters that never matter, to compare two answers as words.
 fn plainly(answer: &str) -> String {
     answer.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '/')).collect()
 }
 
-/// A bare answer: the text itself, or what its box holds.
+/// A bare answer: the text itself, or the content of its box.
 #[must_use]
 pub fn bare(text: &str) -> Extracted<'_> {
     let trimmed = text.trim();
@@ -237,7 +238,7 @@ pub fn bare(text: &str) -> Extracted<'_> {
     Extracted::new(asides::main_clause(trimmed), Source::Whole)
 }
 
-/// Marks of chat templates behind which the answer is over.
+/// Marks of chat templates that end the answer.
 const CHAT_MARKS: [&str; 10] = [
     "<|im_end|>",
     "<|im_start|>",
@@ -251,7 +252,7 @@ const CHAT_MARKS: [&str; 10] = [
     "<|end_of_solution|>",
 ];
 
-/// What a text says: without its thoughts, and without what follows a chat marker.
+/// The text without thinking sections, and without the part after a chat mark.
 pub(crate) fn spoken(text: &str) -> &str {
     if !thought::is_marked(text) {
         return text;
@@ -260,11 +261,11 @@ pub(crate) fn spoken(text: &str) -> &str {
     &after[..chat_mark(after).unwrap_or(after.len())]
 }
 
-/// Where the first chat marker stands behind some words.
+/// Position of the first chat mark after some text.
 fn chat_mark(text: &str) -> Option<usize> {
     let spoken = text.len() - text.trim_start().len();
     let bytes = text.as_bytes();
-    // All marks start with "<" and one of few letters; one pass over the text finds them.
+    // All marks begin with "<" and one of three characters, so one pass over the text finds them.
     let starts =
         |at: usize| bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'));
     (spoken + 1..bytes.len())
@@ -290,12 +291,12 @@ pub(crate) fn tail(text: &str, bytes: usize) -> &str {
     &text[start..]
 }
 
-/// What the boxes of a text are worth.
+/// Result of reading the boxes of a text.
 enum Boxes<'a> {
     Stated(Extracted<'a>),
-    /// The last one is cut off by the end of the text.
+    /// The last box is cut off by the end of the text.
     Truncated,
-    /// Its sentence denies the last one; what is behind this place may state another answer.
+    /// The last box is denied by its sentence; the text after this position may state another answer.
     Denied(usize),
 }
 
@@ -319,7 +320,7 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     Some(Boxes::Stated(Extracted { text: answer, source: Source::Boxed }))
 }
 
-/// Whether the words around the boxes deny or withdraw what is in them.
+/// Whether the words around the boxes deny or withdraw their content.
 pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
     let (Some(first), Some(last)) = (boxes.first(), boxes.last()) else { return false };
     let (before, after) = (&text[..first.whole.start], &text[last.whole.end..]);
@@ -330,7 +331,7 @@ pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
         || is_conditional_predicate(behind)
 }
 
-/// Whether words behind a box make it the subject of a condition: "is what you get if you forget the tax".
+/// Whether the words after a box make it hypothetical: "is what you get if you forget the tax".
 fn is_conditional_predicate(behind: &str) -> bool {
     let sentence = prose::first_sentence(head(behind, 256)).trim_start();
     let predicate =
@@ -341,7 +342,7 @@ fn is_conditional_predicate(behind: &str) -> bool {
             .any(|w| sentence.contains(w))
 }
 
-/// The line without a label such as "Final answer:" or "answer" in front of its value.
+/// The line without a label such as "Final answer:" or "answer" before its value.
 pub(crate) fn unlabelled(line: &str) -> &str {
     let mut rest = line.trim_start_matches(['*', '_', ' ']);
     let mut labelled = false;
@@ -354,7 +355,7 @@ pub(crate) fn unlabelled(line: &str) -> &str {
     if labelled { rest } else { line }
 }
 
-/// The answer in a line that is set apart as the answer, whether or not it announces it again.
+/// The answer in a line that is marked as the answer, whether or not the line announces it again.
 fn stated_line(line: &str) -> Found<'_> {
     let announced = announced(line);
     let statement = match announced.stated {
@@ -365,12 +366,12 @@ fn stated_line(line: &str) -> Found<'_> {
     stated(statement, Source::Hashes).unwrap_or(Err(Reason::NoAnswer))
 }
 
-/// What follows `A:` at the start of the last line.
+/// The text after `A:` at the beginning of the last line.
 fn labelled_line(text: &str) -> Option<&str> {
     text.trim_end().lines().next_back()?.trim_start().strip_prefix("A:")
 }
 
-/// The answer in the text behind an announcement; nothing where there is no text.
+/// The answer in the text after an announcement; `None` if there is no text.
 fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     let sentence = stated_tail(after);
     if sentence.is_empty() {
@@ -410,13 +411,15 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     })
 }
 
-/// Whether the words behind an announcement only report what somebody took the answer to be: "thought to be".
+/// Whether the words after an announcement only report what somebody believed the answer to be: "thought
+/// to be".
 fn is_believed(lead: &str) -> bool {
     let believed = lead.trim_end().strip_suffix(" to be").unwrap_or_default();
     believed.ends_with("ed") || believed.ends_with("thought") || believed.ends_with("said")
 }
 
-/// Whether a number at the start of a statement is calculated with in words: "4 minus x", "4 more than x".
+/// Whether the words after a number at the beginning of a statement calculate with it: "4 minus x", "4
+/// more than x".
 fn goes_on_in_words(sentence: &str) -> bool {
     let rest = sentence.trim_start_matches(|c: char| c.is_ascii_digit() || ",.$".contains(c));
     let Some(rest) = rest.strip_prefix(' ').filter(|_| rest.len() < sentence.len()) else {
@@ -443,13 +446,13 @@ fn goes_on_in_words(sentence: &str) -> bool {
         .any(|words| rest.starts_with(words))
 }
 
-/// Whether digits or a formula stand in a text.
+/// Whether a text contains digits or a formula.
 fn is_counted(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\'))
 }
 
-/// Whether the whole text is an answer: no sentence, no word before a number or formula, at most a
-/// unit behind a formula.
+/// Whether the whole text is an answer: not a sentence, no word before a number or formula, at most a
+/// unit after a formula.
 fn is_bare(text: &str) -> bool {
     if text.len() > MAX_BARE || prose::is_sentence(text) {
         return false;

@@ -1,7 +1,7 @@
 //! Finds the last number of a sentence, with its sign, separators, fraction bar and percent sign.
 //!
-//! It knows how numbers are written in prose and nothing else; formulas are the environments'
-//! business. One pass from the end of the text, no backtracking.
+//! Only numbers in prose are read here; formulas are found in `environments`. One pass from the end of
+//! the text, without backtracking.
 
 use super::Span;
 use crate::syntax::names;
@@ -9,7 +9,7 @@ use crate::syntax::names;
 /// The Unicode minus sign.
 const MINUS: &[u8] = "\u{2212}".as_bytes();
 
-/// The en dash, which some write for it.
+/// The en dash, which some texts use as a minus sign.
 const EN_DASH: &[u8] = "\u{2013}".as_bytes();
 
 /// The last number of the text.
@@ -19,7 +19,7 @@ pub(crate) fn last_number(text: &str) -> Option<Span> {
     loop {
         end = text[..end].rfind(|c: char| c.is_ascii_digit())? + 1;
         let start = number_start(bytes, end);
-        // `x1`, `a_2`, and the power of a unit in `12 cm^2` or `cm$^2$`.
+        // Digits of `x1` and `a_2`, and the power of a unit in `12 cm^2` or `cm$^2$`, are not numbers.
         let glued = match &bytes[..start] {
             [.., b'_'] => true,
             [.., before, b'^'] => before.is_ascii_alphabetic() || *before == b'$',
@@ -36,7 +36,7 @@ pub(crate) fn last_number(text: &str) -> Option<Span> {
     }
 }
 
-/// First byte of the run of digits and inner separators that ends at `end`.
+/// First byte of the sequence of digits and inner separators that ends at `end`.
 fn number_start(bytes: &[u8], end: usize) -> usize {
     let mut start = end;
     while start > 0 {
@@ -58,12 +58,13 @@ fn number_start(bytes: &[u8], end: usize) -> usize {
     start
 }
 
-/// Blanks that set groups of thousands apart: a space, no-break, narrow no-break and thin ones, and `\,`.
+/// Blanks that separate groups of thousands: space, no-break space, narrow no-break space, thin space,
+/// and `\,`.
 const GROUP_BLANKS: [&[u8]; 5] =
     [b" ", "\u{a0}".as_bytes(), "\u{202f}".as_bytes(), "\u{2009}".as_bytes(), b"\\,"];
 
-/// First byte of the group of one to three digits in front of a blank and the three digits that start at
-/// `start`: `1` of `1 500`.
+/// First byte of a group of one to three digits that precedes a blank and the three digits at `start`:
+/// `1` in `1 500`.
 fn group_before(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
     let group = bytes[start..end].iter().take_while(|b| b.is_ascii_digit()).count();
     let blank = GROUP_BLANKS.iter().find(|blank| bytes[..start].ends_with(blank))?;
@@ -75,7 +76,7 @@ fn group_before(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
     (group == 3 && counted && free).then_some(first)
 }
 
-/// First byte of `2.5e` in front of the exponent that starts at `start`.
+/// First byte of the mantissa (`2.5e`) of the exponent that begins at `start`.
 fn mantissa_start(bytes: &[u8], start: usize) -> Option<usize> {
     let letter = start.checked_sub(1)?;
     let number = matches!(bytes[letter], b'e' | b'E')
@@ -85,7 +86,7 @@ fn mantissa_start(bytes: &[u8], start: usize) -> Option<usize> {
     (number && free).then_some(begin)
 }
 
-/// Widens a run of digits by its fraction bar, sign and percent sign.
+/// Extends a sequence of digits by its fraction bar, sign and percent sign.
 fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
     if start >= 2 && bytes[start - 1] == b'/' && bytes[start - 2].is_ascii_digit() {
         start = number_start(bytes, start - 1);
@@ -113,7 +114,7 @@ fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
     Span { start, end }
 }
 
-/// Whether the number at `span` stands alone: no operator, power, index or unknown letter is glued to
+/// Whether the number at `span` stands alone: no operator, power, index or unknown letter is attached to
 /// it or joins it to something else.
 pub(super) fn is_whole(text: &str, span: Span) -> bool {
     let (before, after) = (&text[..span.start], &text[span.end..]);
@@ -134,7 +135,7 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             behind[1..].trim_start().is_empty()
                 || behind[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '(')
         }
-        // "20 = A" tells a value, "20 = 4A" an equation.
+        // "20 = A" gives a value, "20 = 4A" is an equation.
         Some('=') => behind[1..].trim().trim_end_matches('.').chars().count() != 1,
         Some('½' | '⅓' | '⅔' | '¼' | '¾') => true,
         Some(c) => {
@@ -155,12 +156,12 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             let at = front.trim_end_matches(['-', '−']).len();
             operand_before(front.as_bytes(), at) && before.len() > front.len()
         };
-    // The second part of "3 to 4"; what goes from 3 to 4 ends at 4.
+    // The second part of a ratio "3 to 4"; but a range "from 3 to 4" ends at 4.
     let ratio = front.strip_suffix(" to").is_some_and(|first| {
         let clause = first.rsplit(['.', '\n', ',']).next().unwrap_or(first);
         first.ends_with(|c: char| c.is_ascii_digit()) && !clause.contains("from ")
     });
-    // "10 minus 5", "x minus 5".
+    // "10 minus 5", "x minus 5": an operand of a calculation.
     let subtracted = ["minus", "plus", "times"].iter().any(|word| {
         front.strip_suffix(word).is_some_and(|head| {
             let operand = head.trim_end().rsplit(' ').next().unwrap_or_default();
@@ -172,13 +173,13 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
     !(continued || glued || joins || unequal || ratio || subtracted)
 }
 
-/// Whether a star behind a number closes emphasis that opens before it.
+/// Whether a star after a number closes emphasis that opens before the number.
 fn closes_emphasis(before: &str, behind: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or(before);
     line.matches('*').count() % 2 == 1 && !behind[1..].starts_with(|c: char| c.is_alphanumeric())
 }
 
-/// Letters that may be glued to a number without making it something else: units and ordinals.
+/// Whether letters attached to a number leave it a number: units and ordinals.
 fn is_suffix(letters: &str) -> bool {
     matches!(letters, "st" | "nd" | "rd" | "th" | "x" | "D" | "K" | "k" | "M") && letters != "x"
         || names::unit_word(letters)
@@ -186,8 +187,8 @@ fn is_suffix(letters: &str) -> bool {
         || names::unit_letter(letters)
 }
 
-/// The number with the currency sign before it and the unit behind it, as far as they are known:
-/// `$6`, `6 cents`, `2 hours and 15 minutes`.
+/// The number with the currency sign before it and the unit after it, if they are known: `$6`, `6 cents`,
+/// `2 hours and 15 minutes`.
 pub(super) fn with_unit(text: &str, span: Span) -> Span {
     let mut start = span.start;
     let currency = text[..start].chars().next_back().filter(|c| "$€£¥₹".contains(*c));
@@ -202,7 +203,7 @@ pub(super) fn with_unit(text: &str, span: Span) -> Span {
     Span { start: signed_start(text, start), end }
 }
 
-/// Where the number at `start` begins with its sign in words: "negative 5", "minus 5".
+/// Start of the number at `start` including a sign in words: "negative 5", "minus 5".
 fn signed_start(text: &str, start: usize) -> usize {
     let before = text[..start].trim_end_matches(' ');
     let sign = SIGN_WORDS.iter().filter_map(|word| before.strip_suffix(word)).find(|head| {
@@ -212,7 +213,7 @@ fn signed_start(text: &str, start: usize) -> usize {
     sign.map_or(start, str::len)
 }
 
-/// Behind the unit that starts at `at`, or `at` where none is known.
+/// End of the unit that begins at `at`; `at` if no unit is known.
 fn unit_end(text: &str, at: usize) -> usize {
     let mut end = at;
     let mut place = at;
@@ -265,10 +266,10 @@ fn unit_end(text: &str, at: usize) -> usize {
 /// Words for a minus sign.
 const SIGN_WORDS: [&str; 4] = ["negative", "minus", "Negative", "Minus"];
 
-/// Longest unit behind a number, in bytes.
+/// Longest unit after a number, in bytes.
 const MAX_UNIT: usize = 32;
 
-/// Where a quantity of several units starts whose last part starts at `start`: `2 hours and 15 minutes`.
+/// Start of a quantity of several units whose last part begins at `start`: `2 hours and 15 minutes`.
 fn compound_start(text: &str, start: usize) -> usize {
     let before = text[..start].trim_end_matches([' ', ',']);
     let before = before.strip_suffix("and").unwrap_or(before).trim_end_matches([' ', ',']);
@@ -279,13 +280,14 @@ fn compound_start(text: &str, start: usize) -> usize {
     if measured && digits > 0 { number.len() - digits } else { start }
 }
 
-/// Whether an en dash at `at` is a minus sign: nothing or a blank stands before it, and no operand.
+/// Whether an en dash at `at` is a minus sign: it follows a blank or bracket and no operand, or begins
+/// the text.
 fn is_sign(bytes: &[u8], at: usize) -> bool {
     at == 0 || matches!(bytes[at - 1], b' ' | b'$' | b'(' | b'\n') && !operand_before(bytes, at)
 }
 
-/// Whether a number or a closing bracket stands before position `at`, so that a minus sign
-/// subtracts.
+/// Whether a number or a closing bracket comes before position `at`, so that a minus sign there means
+/// subtraction.
 fn operand_before(bytes: &[u8], at: usize) -> bool {
     bytes[..at]
         .iter()

@@ -1,21 +1,21 @@
-//! Tells words from formulas: is a piece of text a sentence, and where does its last clause start?
+//! Distinguishes words from formulas: whether a text is a sentence, and where its last clause begins.
 //!
-//! It knows a list of English link words and nothing of mathematics. The rule of thumb (three or
-//! more plain words make a sentence) is ours and is tuned on published answer lists.
+//! The rules use a list of English linking words and no mathematics. The threshold (four or more plain
+//! words make a sentence) is our own, tuned on published answer lists.
 
 use crate::syntax::names;
 
-/// Plain words from which on a text counts as a sentence rather than an answer with a unit.
+/// Number of plain words from which a text counts as a sentence and not as an answer with a unit.
 const SENTENCE: usize = 4;
 
-/// Words that occur inside answers without making them sentences.
+/// Words inside answers that do not make them sentences.
 const ANSWER_WORDS: [&str; 24] = [
     "and", "or", "sin", "cos", "tan", "log", "ln", "exp", "sqrt", "pi", "frac", "mod", "infinity",
     "per", "of", "square", "cubic", "hours", "minutes", "seconds", "feet", "inches", "units",
     "dollars",
 ];
 
-/// Verbs and marks that stand right before a stated answer.
+/// Verbs and marks directly before a stated answer.
 const LINKS: [&str; 11] = [
     "It is ",
     " is ",
@@ -35,7 +35,7 @@ pub(crate) fn is_sentence(text: &str) -> bool {
     plain_words(text, SENTENCE) >= SENTENCE
 }
 
-/// Verbs of a short sentence that tells a number: "She has 14 left".
+/// Verbs of short sentences that state a number: "She has 14 left".
 const TELLING: [&str; 12] =
     ["has", "have", "had", "needs", "gets", "is", "are", "was", "were", "earns", "takes", "costs"];
 
@@ -55,8 +55,8 @@ pub(crate) fn tells_a_number(text: &str) -> bool {
 pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
     let mut count = 0;
     let mut rest = text;
-    // Whether a closing brace may still follow; looked for anew behind every command, it would cost the
-    // square of the length.
+    // Whether a closing brace may still follow. Searching for it after every command would take quadratic
+    // time.
     let mut closes = true;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '\\') {
         let word = &rest[start..];
@@ -108,7 +108,7 @@ pub(super) fn alphabetic(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_alphabetic).count()
 }
 
-/// Whether what stands behind a formula can be its unit: at most one word that is no unit.
+/// Whether the text after a formula can be its unit: at most one word that is not a known unit.
 pub(crate) fn is_unit(after: &str) -> bool {
     let mut unknown = 0;
     for word in after.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
@@ -120,12 +120,12 @@ pub(crate) fn is_unit(after: &str) -> bool {
     unknown <= 1
 }
 
-/// Two-letter words that start sentences; other pairs of letters are products.
+/// Two-letter words that begin sentences; other pairs of letters are products.
 const PAIRS: [&str; 16] = [
     "he", "it", "we", "so", "is", "an", "to", "by", "in", "at", "if", "my", "as", "no", "on", "up",
 ];
 
-/// Whether the text starts with a word rather than with an answer.
+/// Whether the text begins with a word and not with an answer.
 pub(crate) fn starts_with_word(text: &str) -> bool {
     let length = alphabetic(text);
     let word = &text[..length];
@@ -138,12 +138,12 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
     }
 }
 
-/// Whether no brace is open at the end of the text.
+/// Whether all braces are closed at the end of the text.
 pub(super) fn closed_braces(text: &str) -> bool {
     text.matches('{').count() == text.matches('}').count()
 }
 
-/// Whether no formula is open at the end of the text.
+/// Whether all formulas are closed at the end of the text.
 pub(crate) fn closed_formula(text: &str) -> bool {
     let dollars = text.matches('$').count() - text.matches("\\$").count();
     dollars.is_multiple_of(2)
@@ -151,8 +151,8 @@ pub(crate) fn closed_formula(text: &str) -> bool {
         && text.matches("\\[").count() == text.matches("\\]").count()
 }
 
-/// A formula without formula signs where the text ends: `2x + 3` in "The sum is 2x + 3." Plain
-/// numbers are left to their own rule.
+/// A formula without delimiters at the end of the text: `2x + 3` in "The sum is 2x + 3." Plain numbers
+/// are found by another rule.
 pub(crate) fn last_expression(text: &str) -> Option<&str> {
     let text = text.trim_end_matches(['.', ' ', '\n']);
     let line = text.rsplit(['\n', '。']).next().unwrap_or(text);
@@ -160,7 +160,7 @@ pub(crate) fn last_expression(text: &str) -> Option<&str> {
     let clause = after_link(sentence)
         .filter(|clause| !clause.contains(&SENTENCE_ENDS[..]))
         .or_else(|| sentence.contains('=').then_some(sentence))?;
-    // The result of a calculator annotation, `<<3+4=7>>7`, is a plain number.
+    // The result of a calculator annotation, as in `<<3+4=7>>7`, is a plain number.
     if clause.contains(">>") {
         return None;
     }
@@ -180,10 +180,10 @@ pub(crate) fn last_expression(text: &str) -> Option<&str> {
     (formula && side.chars().all(allowed) && plain_words(side, 1) == 0).then_some(side)
 }
 
-/// Marks at which a sentence ends.
+/// A clause with one of these marks is a question and not an expression.
 const SENTENCE_ENDS: [char; 1] = ['?'];
 
-/// `12 500`: digits in groups of three with blanks between them.
+/// Whether a text is digits in groups of three, separated by blanks: `12 500`.
 fn is_grouped(text: &str) -> bool {
     let mut groups = text.trim().split(' ');
     let digits = |g: &str| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit());
@@ -196,7 +196,7 @@ fn is_grouped(text: &str) -> bool {
     first && rest && count > 0
 }
 
-/// The last words between `**` marks or in `\textbf`.
+/// The last words in bold: between `**` marks or in `\textbf`.
 pub(crate) fn last_emphasised(text: &str) -> Option<&str> {
     let marked = text.rfind("**").and_then(|end| {
         let start = text[..end].rfind("**")? + 2;
@@ -211,7 +211,8 @@ pub(crate) fn last_emphasised(text: &str) -> Option<&str> {
     (!words.is_empty() && !is_sentence(words)).then_some(words)
 }
 
-/// The emphasised words with which a text ends, if it does: `Wednesday` of "It is **Wednesday**."
+/// The bold words at the end of a text: `Wednesday` for "It is **Wednesday**." `None` if the text does
+/// not end so.
 pub(crate) fn closing_emphasis(text: &str) -> Option<&str> {
     let body = text.trim_end_matches(['.', ' ', '\n', '!']).strip_suffix("**")?;
     let words = &body[body.rfind("**")? + 2..];
@@ -220,15 +221,15 @@ pub(crate) fn closing_emphasis(text: &str) -> Option<&str> {
     stands.then(|| super::asides::main_clause(words))
 }
 
-/// What follows the last link word: `120` in "The volume is 120".
+/// The text after the last linking word: `120` in "The volume is 120".
 pub(crate) fn after_link(sentence: &str) -> Option<&str> {
     let at = LINKS.iter().filter_map(|link| Some(sentence.rfind(link)? + link.len())).max()?;
     let tail = sentence[at..].trim();
     (!tail.is_empty()).then_some(tail)
 }
 
-/// The first sentence or line of a text that starts with an answer: up to a blank, a line end, or a
-/// full stop that is followed by a space, outside of formulas.
+/// The first sentence or line of a text that begins with an answer. Outside of formulas, it ends at a line
+/// end, or at a full stop or similar mark that is followed by white space, a star or a quotation mark.
 pub(crate) fn first_sentence(text: &str) -> &str {
     let bytes = text.as_bytes();
     let mut in_formula = false;
@@ -270,7 +271,7 @@ pub(crate) fn first_sentence(text: &str) -> &str {
     text
 }
 
-/// Whether the full stop at `at` ends an abbreviation in front of a number: "Rs. 240", "approx. 3".
+/// Whether the full stop at `at` ends an abbreviation before a number: "Rs. 240", "approx. 3".
 fn is_abbreviation(text: &str, at: usize) -> bool {
     let word = text[..at].rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     let known = ["Rs", "No", "Nos", "approx", "ca", "c", "vs", "Eq", "Fig", "Ex", "Ans"];
@@ -278,7 +279,7 @@ fn is_abbreviation(text: &str, at: usize) -> bool {
     known.contains(&word) && number.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Whether the "!" at `at` is a factorial that goes on: "6! = 720", "5!/3!".
+/// Whether the "!" at `at` is a factorial inside an expression: "6! = 720", "5!/3!".
 fn is_factorial(text: &str, at: usize) -> bool {
     let after = text[at + 1..].trim_start_matches(' ');
     text[..=at].ends_with('!')

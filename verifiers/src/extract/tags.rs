@@ -1,6 +1,7 @@
-//! Answers between tags: `<answer>4</answer>` and the tokens that some models box their answer with.
+//! Answers between tags: `<answer>4</answer>`, and the special tokens with which some models box their
+//! answer.
 //!
-//! An opening tag that nothing closes is an answer that was cut off.
+//! An opening tag without a closing one marks an answer that was cut off.
 
 use crate::fuel::Reason;
 
@@ -16,7 +17,8 @@ const TAGS: [(&str, &str); 8] = [
     ("<boxed>", "</boxed>"),
 ];
 
-/// Content of the pair of tags that is closed last; an error where a later one is not closed.
+/// Content of the pair of tags that is closed last; an error if a later opening tag is not closed. `None`
+/// if there are no tags.
 pub(crate) fn last(text: &str) -> Option<Result<&str, Reason>> {
     if !text.contains('<') {
         return None;

@@ -1,9 +1,9 @@
-//! Thoughts, which are no part of what a model says: `<think>` blocks and their like, and the channels of
-//! gpt-oss in front of its `final` one.
+//! Separates thinking sections from the answer: `<think>` blocks and similar ones, and the channels of
+//! gpt-oss before its `final` channel.
 //!
-//! Chat templates of reasoning models may end with the opening mark, so what the model writes begins inside
-//! a thought and holds no more than its end. Before a closing mark everything is thought; who says nothing
-//! behind it has stated nothing.
+//! Chat templates of reasoning models may end with the opening mark, so the output begins inside a
+//! thought and contains only its end. Everything before a closing mark is thought; an output with nothing
+//! after that mark states nothing.
 
 use std::borrow::Cow;
 
@@ -19,17 +19,17 @@ const MARKS: [(&str, &str); 8] = [
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
 ];
 
-/// What opens the solution behind a thought.
+/// Opening mark of the solution after a thought.
 const SOLUTION: &str = "<|begin_of_solution|>";
-/// What names a channel, and what its message begins with.
+/// Marks before the name of a channel and before its message.
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
-/// The channel that holds the answer.
+/// Name of the channel with the answer.
 const FINAL: &str = "final";
-/// The same where a server leaves the marks out: "analysis... assistantfinal...".
+/// Channel names in the output of a server that removes the marks: "analysis... assistantfinal...".
 const UNMARKED: (&str, &str) = ("analysis", "assistantfinal");
 
-/// Whether a text can hold a mark of a thought or of a chat template.
+/// Whether a text may contain a mark of a thought or of a chat template.
 pub(super) fn is_marked(text: &str) -> bool {
     text.contains('<')
         || text.contains("THINK]")
@@ -37,7 +37,7 @@ pub(super) fn is_marked(text: &str) -> bool {
         || text.starts_with(UNMARKED.0)
 }
 
-/// What stands behind all thoughts; empty where the text ends inside one or with one.
+/// The text after all thoughts; empty if the text ends inside a thought or directly after one.
 pub(super) fn behind_thoughts(text: &str) -> &str {
     if text.contains(CHANNEL) {
         return final_message(text).unwrap_or_default();
@@ -52,14 +52,15 @@ pub(super) fn behind_thoughts(text: &str) -> &str {
     said.trim_start().strip_prefix(SOLUTION).unwrap_or(said)
 }
 
-/// The message of the last channel, where it is the final one.
+/// The message of the last channel, if that is the final channel.
 fn final_message(text: &str) -> Option<&str> {
     let (_, last) = text.rsplit_once(CHANNEL)?;
     let (_, message) = last.trim_start().strip_prefix(FINAL)?.split_once(MESSAGE)?;
     Some(message)
 }
 
-/// What the model says as a whole: `text` behind the mark of a thought, where its prompt ends with one.
+/// The complete turn of the model: if the prompt ends with the opening mark of a thought, that mark
+/// followed by `text`.
 #[must_use]
 pub fn whole_turn<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
     let prompt = prompt.trim_end();
@@ -74,7 +75,7 @@ pub fn whole_turn<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Whether a thought is open where `turn` ends: whatever it says there is no answer yet.
+/// Whether a thought is still open at the end of `turn`, so that its text is no answer yet.
 #[must_use]
 pub fn is_thinking(turn: &str) -> bool {
     if turn.contains(CHANNEL) {

@@ -1,11 +1,11 @@
-//! Values that a sentence tells where an answer stands apart: between tags, in a box, or at the start of a text
-//! that answers with yes or no.
+//! Values of sentences in places that hold the answer: between tags, in a box, or at the beginning of a
+//! text that answers with yes or no.
 
 use std::borrow::Cow;
 
 use super::{asides, assertion, is_counted, loose, prose, stance};
 
-/// The value that a sentence between tags or in a box tells: `42` of "The total is 42", "Total: 42".
+/// The value of a sentence between tags or in a box: `42` for "The total is 42" and "Total: 42".
 pub(super) fn value_of_sentence(content: &str) -> Option<&str> {
     if let Some((lead, value)) = content.strip_prefix("\\text{").and_then(|c| c.split_once('}')) {
         let told = is_counted(value) && prose::starts_with_word(lead) && !is_counted(lead);
@@ -23,7 +23,7 @@ pub(super) fn value_of_sentence(content: &str) -> Option<&str> {
     (figures && plain && assertion::asserts_value(lead, value, "")).then_some(value)
 }
 
-/// The only number of a sentence without a linking verb: `54` of "He needs 54 boards".
+/// The only number of a sentence without a linking verb: `54` for "He needs 54 boards".
 fn value_in_words(sentence: &str) -> Option<&str> {
     let numbers = sentence.split(' ').filter(|w| w.contains(|c: char| c.is_ascii_digit())).count();
     let told = numbers == 1
@@ -35,7 +35,8 @@ fn value_in_words(sentence: &str) -> Option<&str> {
     }
 }
 
-/// The yes or no with which a text of one line answers before it explains itself. "No, it is 5" tells a number.
+/// The yes or no at the beginning of a one-line text that then explains it. "No, it is 5" gives a number
+/// instead.
 pub(super) fn polar(text: &str) -> Option<&str> {
     let word = asides::polar(text).filter(|_| !text.contains('\n'))?;
     let rest = text[word.len()..].trim_start_matches([',', ';', ' ', '\u{2014}', '\u{2013}', '-']);

@@ -1,10 +1,10 @@
 //! Announcements in other languages than English: "答案是", "La respuesta es", "Antwort:".
 //!
-//! A table of words for "answer" with what may follow them and what denies; who reads the statement
-//! behind them decides what it is worth. Chinese, Japanese and Korean write without blanks, so their
-//! signs end a word.
+//! A table of words for "answer", with the words that may follow them and words of denial. The caller
+//! interprets the statement after an announcement. Chinese, Japanese and Korean are written without
+//! blanks, so their characters end a word.
 
-/// From here on letters are of scripts that are written without blanks.
+/// Code points of scripts that are written without blanks.
 const UNSPACED: [std::ops::RangeInclusive<u32>; 4] =
     [0x2e80..=0x9fff, 0xac00..=0xd7af, 0xf900..=0xfaff, 0xff01..=0xff65];
 
@@ -13,7 +13,7 @@ pub(crate) fn unspaced(c: char) -> bool {
     UNSPACED.iter().any(|range| range.contains(&(c as u32)))
 }
 
-/// Whether a character continues a word of letters and digits.
+/// Whether a character can continue a word of letters and digits.
 pub(crate) fn in_word(c: char) -> bool {
     c.is_alphanumeric() && !unspaced(c)
 }
@@ -30,11 +30,11 @@ pub(crate) enum Word {
 pub(crate) struct Language {
     /// In lower case.
     words: &'static [&'static str],
-    /// What may stand between the word and its verb.
+    /// Words between the noun and its verb.
     adjectives: &'static [&'static str],
-    /// What makes it an announcement, longest first.
+    /// Verbs and marks that make the noun an announcement, longest first.
     verbs: &'static [&'static str],
-    /// What denies behind the word or its verb.
+    /// Words after the noun or its verb that deny.
     denials: &'static [&'static str],
 }
 
@@ -143,7 +143,7 @@ const LANGUAGES: [Language; 17] = [
     },
 ];
 
-/// English abbreviations of "answer", which need a mark behind them.
+/// English abbreviations of "answer", which need a mark or verb after them.
 const SHORT: Language = Language {
     words: &["ans"],
     adjectives: &[],
@@ -152,7 +152,8 @@ const SHORT: Language = Language {
 };
 
 impl Language {
-    /// Where the announcement ends that starts with the word at `start`, and whether it asserts.
+    /// End of the announcement that begins with the word at `start`, and whether it asserts. `None` if
+    /// the word is not an announcement.
     pub(crate) fn announcement(&self, text: &str, start: usize) -> Option<(usize, bool)> {
         let rest = &text[start..];
         let word = self.words.iter().filter_map(|w| prefix(rest, w)).max()?;
@@ -183,7 +184,7 @@ impl Language {
     }
 }
 
-/// Length of `wanted`, in lower case, at the start of a text in any letter case.
+/// Length of the prefix of a text that equals `wanted` (given in lower case), ignoring letter case.
 fn prefix(text: &str, wanted: &str) -> Option<usize> {
     let mut length = 0;
     let mut chars = text.chars();
@@ -237,16 +238,16 @@ pub(crate) fn last_word(text: &str) -> Option<(usize, Word)> {
     None
 }
 
-/// First letters, in both cases, of the words for "answer" that are no ASCII letters.
+/// Non-ASCII first letters, in both cases, of the words for "answer".
 const FIRSTS: &str = "оОвВđĐ答解正정답اउ";
 
-/// The language whose word for "answer" starts at `at`, as a word of its own.
+/// The language with a word for "answer" at `at` that is not part of a longer word.
 fn language_at(text: &str, at: usize) -> Option<&'static Language> {
     static TABLE: &[Language] = &LANGUAGES;
     static ABBREVIATED: Language = SHORT;
     let rest = &text[at..];
     let second = rest.as_bytes().get(1)?;
-    // Most letters start no such word: the second byte rules them out.
+    // Most positions are ruled out by the second byte.
     if rest.as_bytes()[0].is_ascii() && !b"nNeEiIdDaAvVuU\xc3\xc4".contains(second) {
         return None;
     }
@@ -274,8 +275,8 @@ fn language_at(text: &str, at: usize) -> Option<&'static Language> {
         .map(|(_, language)| language)
 }
 
-/// Whether a Chinese or Japanese sentence, and not a list or an answer in words, tells one number: "小明还剩 7
-/// 个苹果". What it denies is left alone.
+/// Whether a Chinese or Japanese sentence gives exactly one number: "小明还剩 7 个苹果". False for lists,
+/// answers in words and sentences with a denial.
 pub(crate) fn tells_a_number(statement: &str) -> bool {
     let Some(at) = statement.find(|c: char| c.is_ascii_digit()) else { return false };
     let (before, rest) = statement.split_at(at);
@@ -286,7 +287,7 @@ pub(crate) fn tells_a_number(statement: &str) -> bool {
         && !behind.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '或' | '、'))
 }
 
-/// A statement without the verb that some languages put behind it: `42` of "42です", "42입니다".
+/// A statement without the verb that some languages put after it: `42` for "42です" and "42입니다".
 pub(crate) fn without_copula(statement: &str) -> &str {
     let mut rest = statement.trim_end();
     for ending in [

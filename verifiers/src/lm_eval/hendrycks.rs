@@ -1,7 +1,7 @@
-//! `hendrycks_math`: string normal forms of the text between the first and the last dollar sign.
+//! `hendrycks_math`: compares normal forms of the text between the first and the last dollar sign.
 //!
-//! The normal form is that of the MATH paper's own grader (arXiv:2103.03874). It does not look for a
-//! box in the output.
+//! The normal form is that of the MATH paper's own grader (arXiv:2103.03874). Boxes in the output are not
+//! looked for.
 
 use super::last_box;
 
@@ -20,8 +20,8 @@ pub fn hendrycks_math(solution: &str, output: &str) -> bool {
     }
 }
 
-/// The normal form, None where the published grader fails on the text; it then compares both texts as
-/// they are written.
+/// The normal form; `None` if the published grader fails on the text. It then compares both texts as
+/// written.
 fn normal_form(text: &str) -> Option<String> {
     let mut s = text.replace('\n', "").replace("\\!", "").replace("\\\\", "\\");
     for (from, to) in [
@@ -62,7 +62,7 @@ fn normal_form(text: &str) -> Option<String> {
     slashed(&s)
 }
 
-/// `\sqrt3` becomes `\sqrt{3}`.
+/// Converts `\sqrt3` into `\sqrt{3}`.
 fn braced_roots(text: &str) -> Option<String> {
     let mut parts = text.split("\\sqrt");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -77,8 +77,8 @@ fn braced_roots(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// `\frac12` and `\frac1{72}` get their braces. The text stays as it is where a fraction has one
-/// character.
+/// Adds braces to `\frac12` and `\frac1{72}`. If a fraction has only one character, the text is
+/// unchanged.
 fn braced_fractions(text: &str) -> Option<String> {
     let mut parts = text.split("\\frac");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -98,7 +98,7 @@ fn braced_fractions(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// `3/4` of two whole numbers becomes a fraction; `x/4` is one on which the published grader fails.
+/// Converts `3/4` of two integers into a fraction; `None` for `x/4`, on which the published grader fails.
 fn slashed(text: &str) -> Option<String> {
     let mut sides = text.split('/');
     let (Some(above), Some(below), None) = (sides.next(), sides.next(), sides.next()) else {
@@ -110,7 +110,7 @@ fn slashed(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The text if Python's `int` reads it.
+/// The text, if Python's `int` can parse it.
 fn python_integer(text: &str) -> Option<&str> {
     let digits = text.trim();
     let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);

@@ -1,8 +1,8 @@
 //! `minerva_math`: a fixed closing sentence, textual substitutions, equality of formulas.
 //!
-//! Equal texts are right. Other texts are right where SymPy reads both as formulas and their
-//! difference is zero. SymPy stops at what it cannot continue with, so `1, 2` counts as 1, and it knows no
-//! names: `\pi`, `e` and `i` are variables, `x(x+1)` is a function of `x+1`.
+//! Equal texts are right. Other texts are right if SymPy parses both as formulas and their difference is
+//! zero. SymPy stops at the first token that does not continue the formula, so `1, 2` counts as 1. It has
+//! no named constants: `\pi`, `e` and `i` are variables, and `x(x+1)` is a function of `x+1`.
 
 use super::minerva_words::{SUBSTITUTIONS, without_expressions, without_words};
 use super::{last_box, sympy};
@@ -15,15 +15,16 @@ pub fn minerva_math(solution: &str, output: &str) -> bool {
     !gold.is_empty() && gold == answer || sympy::equal(&gold, &answer)
 }
 
-/// What stands between the two halves of the closing sentence, on one line. The harness appends the
-/// second half, for outputs that end in front of it.
+/// The text between the two halves of the closing sentence, on one line. The harness appends the second
+/// half, for outputs that end before it.
 fn closing_sentence(output: &str) -> Option<String> {
     const OPENING: &str = "Final Answer: The final answer is";
     const CLOSING: &str = " I hope it is correct";
     let text = format!("{output}I hope it is correct.");
     text.match_indices(OPENING).find_map(|(at, _)| {
         let line = text[at + OPENING.len()..].split('\n').next()?;
-        // Any character stands in front of the second half and behind it, usually a full stop.
+        // One arbitrary character, usually a full stop, must precede the second half, and one must follow
+        // it.
         line.match_indices(CLOSING).find_map(|(end, _)| {
             let last = line[..end].chars().next_back()?;
             let closed = end + CLOSING.len() < line.len();
@@ -47,7 +48,7 @@ fn normalized(answer: &str) -> String {
     if is_grouped(&text) { text.replace(',', "") } else { text }
 }
 
-/// Only the formula where two dollar signs stand on the line.
+/// The formula, if there are two dollar signs on the line; otherwise the line.
 fn first_formula(line: &str) -> String {
     let mut parts = line.splitn(3, '$');
     match (parts.next(), parts.next(), parts.next()) {
@@ -56,7 +57,7 @@ fn first_formula(line: &str) -> String {
     }
 }
 
-/// Takes a command and the closing brace that `closing` finds on its line away, everywhere.
+/// Removes every occurrence of a command, with the closing brace that `closing` finds on its line.
 fn unwrapped(text: &str, command: &str, closing: impl Fn(&str) -> Option<usize>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -78,7 +79,7 @@ fn unwrapped(text: &str, command: &str, closing: impl Fn(&str) -> Option<usize>)
     out + rest
 }
 
-/// `frac12` gets its braces, whatever the two characters are but an opening brace in front.
+/// Adds braces to `frac12`, for any two characters of which the first is not an opening brace.
 fn braced_fractions(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -97,7 +98,7 @@ fn braced_fractions(text: &str) -> String {
     out + rest
 }
 
-/// `sqrt3` and `sqrt[3]8` get their braces.
+/// Adds braces to `sqrt3` and `sqrt[3]8`.
 fn braced_roots(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -120,7 +121,7 @@ fn braced_roots(text: &str) -> String {
     out + rest
 }
 
-/// Whether a text is a whole number with commas between groups of three digits.
+/// Whether a text is an integer with commas between groups of three digits.
 fn is_grouped(text: &str) -> bool {
     let digits = |group: &str| group.bytes().all(|b| b.is_ascii_digit());
     let mut groups = text.strip_prefix('-').unwrap_or(text).split(',');
@@ -173,7 +174,7 @@ mod tests {
     fn equal_texts_are_right_and_lists_are_cut() {
         assert!(minerva_math("\\boxed{(1,2)}", &output("(1,2)")));
         assert!(!minerva_math("\\boxed{(1,2)}", &output("(1, 2.0)")));
-        // The published fault: only the first item counts.
+        // A known fault of the harness: only the first item counts.
         assert!(minerva_math("\\boxed{1,2}", &output("1,3")));
     }
 }

@@ -1,7 +1,7 @@
-//! What `minerva_math` replaces in an answer and takes away from it.
+//! Text that `minerva_math` replaces in an answer or removes from it.
 //!
-//! The lists are those published with Minerva (arXiv:2206.14858, appendix D.1) as version 3.1 of the
-//! harness's task applies them: words in running text first, then words that stand between commands.
+//! The lists are those published with Minerva (arXiv:2206.14858, appendix D.1), applied as version 3.1 of
+//! the harness's task does: first to words in running text, then to words between commands.
 
 /// Replaced in this order.
 pub(super) const SUBSTITUTIONS: [(&str, &str); 10] = [
@@ -63,7 +63,7 @@ const REMOVED: [&str; 42] = [
     "\\dots",
 ];
 
-/// Takes the words of the list out of running text.
+/// Removes the words of the list from running text.
 pub(super) fn without_words(text: &str) -> String {
     let mut text = text.to_owned();
     for word in REMOVED.iter().filter(|word| is_word(word)) {
@@ -72,7 +72,8 @@ pub(super) fn without_words(text: &str) -> String {
     text
 }
 
-/// Takes everything of the list out of a text without spaces; words not out of the names of commands.
+/// Removes all entries of the list from a text without spaces; words are not removed from the names of
+/// commands.
 pub(super) fn without_expressions(text: &str) -> String {
     let mut text = text.to_owned();
     for gone in REMOVED {
@@ -85,7 +86,7 @@ fn is_word(expression: &str) -> bool {
     expression.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-/// The text without the word where it stands alone and no backslash is in front of it.
+/// The text without the word, wherever the word stands alone and no backslash precedes it.
 fn without_word(text: &str, word: &str) -> String {
     let joins = |c: char| c.is_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());
@@ -102,7 +103,7 @@ fn without_word(text: &str, word: &str) -> String {
     out + &text[kept..]
 }
 
-/// The text without the word, commands left as they are.
+/// The text without the word; commands are left unchanged.
 fn between_commands(text: &str, word: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -114,7 +115,7 @@ fn between_commands(text: &str, word: &str) -> String {
     out + &rest.replace(word, "")
 }
 
-/// Position and length of the first backslash with letters behind it.
+/// Position and length of the first backslash that is followed by letters.
 fn next_command(text: &str) -> Option<(usize, usize)> {
     text.match_indices('\\').find_map(|(at, _)| {
         let letters = text[at + 1..].bytes().take_while(u8::is_ascii_alphabetic).count();

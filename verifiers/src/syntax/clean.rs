@@ -1,8 +1,7 @@
-//! Folds the many ways of writing one character into the ASCII that the lexer reads.
+//! Normalises the many Unicode forms of a character into the ASCII that the lexer reads.
 //!
-//! It works character by character and knows no grammar: signs, full-width forms and superscripts
-//! become LaTeX, invisible and control characters vanish. Macro definitions are refused, never
-//! expanded.
+//! Works character by character, without a grammar: signs, full-width forms and superscripts become
+//! LaTeX, invisible and control characters are removed. Macro definitions are refused, never expanded.
 
 use std::borrow::Cow;
 
@@ -51,7 +50,8 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
 }
 
-/// The text with a minus sign for "negative 5", `\pm` for `+- ` and without the marks of `1'234'567`, if it has
+/// Rewrites "negative 5" with a minus sign, `+- ` as `\pm`, and `1'234'567` without its marks; `None` if
+/// the text has none of these forms.
 /// one of these at its start or between its digits.
 fn respelled(text: &str) -> Option<String> {
     let text = text.trim_start();
@@ -65,7 +65,7 @@ fn respelled(text: &str) -> Option<String> {
             });
         }
     }
-    // `x+-2` adds -2; a blank behind the signs makes them one.
+    // In `x+-2`, -2 is added; with a blank after the signs, they mean plus-minus.
     let value = text.rsplit('=').next().unwrap_or(text).trim_start_matches([' ', '$']);
     if value.starts_with("+- ") || text.contains("+/-") {
         return Some(text.replace("+/-", "\\pm ").replace("+- ", "\\pm "));
@@ -73,7 +73,7 @@ fn respelled(text: &str) -> Option<String> {
     ungrouped(text)
 }
 
-/// The text without apostrophes between its groups of three digits.
+/// The text without apostrophes between groups of three digits; `None` if it has none.
 fn ungrouped(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
@@ -88,7 +88,7 @@ fn ungrouped(text: &str) -> Option<String> {
     (kept.len() < text.len()).then_some(kept)
 }
 
-/// The text with a multiplication sign for the letter of `6.02 x 10^23`, if it has one.
+/// The text with a multiplication sign in place of the letter in `6.02 x 10^23`; `None` if it has none.
 fn times_ten(text: &str) -> Option<String> {
     let (at, _) = text.match_indices(['x', 'X']).find(|(at, _)| {
         let after = text[at + 1..].trim_start_matches(' ').strip_prefix("10");
@@ -102,7 +102,7 @@ fn times_ten(text: &str) -> Option<String> {
     Some(format!("{}\\times {}", &text[..at], &text[at + 1..]))
 }
 
-/// Whether every backslash was escaped once too often: the first environment starts with two.
+/// Whether every backslash was escaped once too often, because the first environment begins with two.
 fn is_doubled(text: &str) -> bool {
     text.find("begin{").is_some_and(|at| {
         let marks = text[..at].bytes().rev().take_while(|b| *b == b'\\').count();
@@ -110,7 +110,7 @@ fn is_doubled(text: &str) -> bool {
     })
 }
 
-/// Whether `definition` occurs as a whole command: `\let` but not `\left`.
+/// Whether `definition` occurs as a complete command: `\let` but not `\left`.
 fn defines(text: &str, definition: &str) -> bool {
     text.match_indices(definition).any(|(at, _)| {
         !text.as_bytes().get(at + definition.len()).is_some_and(u8::is_ascii_alphabetic)
@@ -169,7 +169,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{feff}' | '\u{ad}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Signs and letters by the LaTeX that spells them.
+/// Signs and letters, with the LaTeX for them.
 const SPELLED: [(&str, &str); 77] = [
     ("−–—‐‑﹣", "-"),
     ("×✕⨯", "\\times "),
@@ -250,7 +250,7 @@ const SPELLED: [(&str, &str); 77] = [
     ("ω", "\\omega "),
 ];
 
-/// The LaTeX of a sign or letter.
+/// The LaTeX for a sign or letter.
 fn spelled(c: char) -> Option<&'static str> {
     if c.is_ascii() {
         return None;

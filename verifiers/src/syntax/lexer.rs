@@ -1,37 +1,37 @@
-//! Cuts cleaned LaTeX into tokens: numbers, words, commands, texts and signs.
+//! Splits cleaned LaTeX into tokens: numbers, words, commands, texts and signs.
 //!
-//! It knows how numbers are written (separators, decimals, thin spaces) and which commands mean
-//! nothing, but no grammar. Commas between digits are read in one of three ways, chosen by the
-//! caller, because text alone cannot tell `1,234` from a list.
+//! The lexer knows the notation of numbers (separators, decimals, thin spaces) and the commands without
+//! meaning, but no grammar. Commas between digits are read in one of three ways, chosen by the caller,
+//! because the text alone cannot distinguish `1,234` from a list.
 
 mod commands;
 mod numbers;
 
 use crate::fuel::{Fuel, Reason};
 
-/// How a comma between digits is read.
+/// Reading of a comma between digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Commas {
-    /// As a thousands separator where groups of three follow and no bracket is open.
+    /// As a thousands separator, if groups of three follow and no bracket is open.
     Thousands,
     /// As a separator of list items.
     List,
-    /// As a decimal sign.
+    /// As a decimal comma.
     Decimal,
 }
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Digits with at most one point; separators are still inside.
+    /// Digits with at most one decimal point; separators are not removed yet.
     Number,
-    /// A run of letters.
+    /// A sequence of letters.
     Word,
     /// A command, without its backslash.
     Command,
     /// Content of a text command.
     Text,
-    /// "and", "or" between items.
+    /// "and" between items.
     And,
     /// "or" between items.
     Or,
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     CloseSet,
     /// `\\`
     Row,
-    /// A currency sign in front of an amount; the text is the unit's name.
+    /// A currency sign before an amount; the text is the name of the unit.
     Currency,
     /// Any other sign.
     Sign(char),
@@ -52,12 +52,12 @@ pub(crate) enum Kind {
 pub(crate) struct Token<'a> {
     pub kind: Kind,
     pub text: &'a str,
-    /// Whether white space stands before it.
+    /// Whether white space precedes the token.
     pub spaced: bool,
 }
 
-/// Currencies that stand in front of an amount, with the names of their units; those without a name
-/// stand in front of a sign or are dollars of some country.
+/// Currencies before an amount, with the names of their units. Those without a name precede a sign, or
+/// are the dollars of some country.
 const CURRENCIES: [(&str, &str); 8] = [
     ("US", ""),
     ("USD", "dollar"),
@@ -76,7 +76,7 @@ pub(crate) fn lex<'a>(
     fuel: &mut Fuel,
 ) -> Result<Vec<Token<'a>>, Reason> {
     fuel.spend(20 * text.len() as u64)?;
-    // One dollar sign delimits no formula.
+    // A single dollar sign is not a delimiter of a formula.
     let lone_dollar = text.matches('$').count() - text.matches("\\$").count() == 1;
     let mut lexer = Lexer {
         text,
@@ -99,14 +99,14 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     commas: Commas,
-    /// Open round, square and set brackets.
+    /// Number of open round, square and set brackets.
     brackets: usize,
-    /// Open tables (matrices), in which `\\` starts a row.
+    /// Number of open tables (matrices), in which `\\` begins a row.
     tables: usize,
     spaced: bool,
-    /// Whether the only dollar sign of the text is no delimiter.
+    /// Whether the text has only one dollar sign, which is then not a delimiter.
     lone_dollar: bool,
-    /// "and" or "or" at the end of a text, which is a token of its own.
+    /// "and" or "or" at the end of a text, which becomes a separate token.
     joiner: Option<Kind>,
 }
 
@@ -158,7 +158,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `2**3` is a power; `**3**` is emphasis.
+    /// Whether `**` is a power, as in `2**3`, and not emphasis, as in `**3**`.
     fn is_power(&self) -> bool {
         let before = self.text[..self.at].chars().next_back();
         let after = self.text[self.at + 2..].chars().next();
@@ -179,7 +179,7 @@ impl<'a> Lexer<'a> {
         Token { kind, text, spaced }
     }
 
-    /// Reads a word; `None` where it is a currency in front of a price.
+    /// Reads a word; `None` if it is a currency before a price.
     fn word(&mut self) -> Option<Token<'a>> {
         let rest = self.rest();
         if let Some(half) = half_day(rest) {
@@ -213,7 +213,7 @@ fn is_price(rest: &str) -> bool {
         && rest.starts_with(['.', '\\', '$', ' '])
 }
 
-/// "a.m." and "p.m." in front of a text.
+/// Reads "a.m." or "p.m." at the beginning of a text.
 fn half_day(text: &str) -> Option<&'static str> {
     let starts = |mark: &str| text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case(mark));
     if starts("p.m") {

@@ -1,7 +1,7 @@
-//! From text to tree: cleaning, lexing, parsing.
+//! Converts text into a tree: cleaning, lexing, parsing.
 //!
-//! It does not know that there are two sides to compare. Every stage is linear in its input and
-//! bounded by fuel, by a node count and by a depth.
+//! Each side of a comparison is parsed on its own. Every stage is linear in its input and bounded by
+//! fuel, by a node count and by a depth.
 
 pub(crate) mod clean;
 pub(crate) mod lexer;

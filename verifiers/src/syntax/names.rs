@@ -1,11 +1,11 @@
 //! Names with a meaning: functions, constants, units, number words.
 //!
-//! Tables only; who reads them decides what to do. Units carry their dimension and their factor to a
-//! base unit, so that 5 km and 5000 m can be told from 5 m.
+//! This file contains tables only; their callers decide how to use them. Units have a dimension and a
+//! factor to a base unit, so that 5 km equals 5000 m and not 5 m.
 
 use super::tree::Function;
 
-/// The function of that name, with or without a backslash in front.
+/// The function with this name, with or without a backslash before it.
 pub(crate) fn function(name: &str) -> Option<Function> {
     Some(match name {
         "sin" => Function::Sin,
@@ -38,7 +38,7 @@ pub(crate) fn function(name: &str) -> Option<Function> {
     })
 }
 
-/// Whether a letter before a bracket names a function rather than a factor.
+/// Whether a letter before a bracket is the name of a function and not a factor.
 pub(crate) fn names_function(letter: &str) -> bool {
     matches!(letter, "f" | "g" | "h" | "F" | "G" | "H" | "P" | "Q" | "p" | "q" | "u")
 }
@@ -134,19 +134,19 @@ pub(crate) fn number_word(word: &str) -> Option<u32> {
     place(&WORDS).or_else(|| Some(10 * place(&TENS)? + 30))
 }
 
-/// What a unit measures, with its factor to the base unit as a fraction.
+/// Dimension of a unit, with its factor to the base unit as a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unit {
-    /// Name of the dimension, with the power to which the unit is raised left out.
+    /// Name of the dimension, without the power to which the unit is raised.
     pub dimension: &'static str,
     /// Numerator and denominator of the factor to the base unit.
     pub factor: (u64, u64),
 }
 
-/// No unit has a longer name, in bytes.
+/// Length of the longest name of a unit, in bytes.
 const LONGEST: usize = 16;
 
-/// The unit of that name, singular or plural.
+/// The unit with this name, singular or plural.
 pub(crate) fn unit(name: &str) -> Option<Unit> {
     if name.len() > LONGEST {
         return None;
@@ -215,12 +215,12 @@ pub(crate) fn unit(name: &str) -> Option<Unit> {
     }
 }
 
-/// Letters that are units where an upright style or a blank sets them off from a number.
+/// Letters that are units if an upright style or a blank separates them from a number.
 pub(crate) fn unit_letter(letter: &str) -> bool {
     matches!(letter, "m" | "g" | "s" | "h" | "l" | "L" | "t" | "N" | "J" | "W" | "V" | "K")
 }
 
-/// Words that are units wherever they follow a number, glued to it or not.
+/// Words that are units wherever they follow a number, attached to it or not.
 pub(crate) fn unit_word(word: &str) -> bool {
     unit(word).is_some() && word.len() >= 2
         || word.len() <= LONGEST

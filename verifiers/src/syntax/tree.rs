@@ -1,23 +1,23 @@
-//! The syntax tree of an answer: nodes in one vector, children as indices.
+//! The syntax tree of an answer: all nodes are in one vector, with indices as children.
 //!
-//! It knows what was written, not what it is worth. Dropping a tree is flat, whatever its depth, and
-//! both sides of a comparison live in one tree so that their symbols are the same numbers.
+//! The tree represents the written form, not the value. It is dropped without recursion, whatever its
+//! depth. Both sides of a comparison are in one tree, so that equal names have equal symbols.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
 
 use crate::fuel::{Fuel, Reason};
 
-/// Most nodes of one comparison.
+/// Maximum number of nodes of one comparison.
 pub(crate) const MAX_NODES: usize = 16_384;
 /// Longest path from a node to a leaf.
 const MAX_HEIGHT: u16 = 256;
-/// Most nodes below a node, shared ones counted each time.
+/// Maximum number of nodes below a node; shared nodes are counted each time.
 const MAX_SIZE: u32 = 65_536;
-/// Most different symbols of one comparison.
+/// Maximum number of different symbols of one comparison.
 const MAX_SYMBOLS: usize = 256;
 
-/// Name of the side that a relation without a left side leaves out: "> 5".
+/// Name of the missing left side of a relation such as "> 5".
 pub(crate) const BLANK: &str = "\u{25a1}";
 
 /// Index of a node.
@@ -56,7 +56,7 @@ pub(crate) enum Function {
     Tanh,
     Exp,
     Ln,
-    /// Base ten, or natural where the other side says so; two arguments: base, value.
+    /// Base ten, or natural if the other side implies it; with two arguments: base, value.
     Log,
     Abs,
     Floor,
@@ -88,12 +88,12 @@ pub(crate) enum Relation {
     In,
     NotIn,
     Approximately,
-    /// Anything else that relates: congruence, similarity, arrows.
+    /// Any other relation: congruence, similarity, arrows.
     Other(u8),
 }
 
 impl Relation {
-    /// The relation with its sides exchanged.
+    /// The relation with its sides swapped.
     pub(crate) fn flipped(self) -> Self {
         match self {
             Self::Less => Self::Greater,
@@ -104,7 +104,7 @@ impl Relation {
         }
     }
 
-    /// Whether it orders its sides.
+    /// Whether it orders its sides: any inequality except "not equal".
     pub(crate) fn is_order(self) -> bool {
         matches!(self, Self::Less | Self::LessEqual | Self::Greater | Self::GreaterEqual)
     }
@@ -144,7 +144,8 @@ pub(crate) struct Series {
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
-    /// An exact number; `decimals` counts the digits behind its point if it was written with one.
+    /// An exact number; `decimals` is its number of digits after the decimal point, if it was written
+    /// with one.
     Number {
         value: BigRational,
         decimals: Option<u32>,
@@ -160,7 +161,7 @@ pub(crate) enum Node {
         radicand: Id,
         degree: Id,
     },
-    /// `left ± right`; `plus` tells which sign comes first.
+    /// `left ± right`; `plus`: whether the plus sign comes first.
     PlusMinus {
         left: Id,
         right: Id,
@@ -170,7 +171,7 @@ pub(crate) enum Node {
     /// A function without a known value, or a symbol with marks.
     Apply(Symbol, Vec<Id>),
     Series(Series),
-    /// Row by row.
+    /// Cells row by row.
     Matrix {
         columns: usize,
         cells: Vec<Id>,
@@ -191,7 +192,7 @@ pub(crate) enum Node {
         item: Id,
         condition: Id,
     },
-    /// Sides and the relations between neighbours.
+    /// Sides, and the relations between adjacent sides.
     Chain {
         sides: Vec<Id>,
         relations: Vec<Relation>,
@@ -201,7 +202,7 @@ pub(crate) enum Node {
         clock: bool,
     },
     Text(String),
-    /// A value with the unit that was written behind it.
+    /// A value with the unit written after it.
     Quantity(Id, String),
 }
 
@@ -209,8 +210,8 @@ pub(crate) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
-    /// Longest path and number of nodes below each node, shared ones counted each time, so that
-    /// walks over the tree are bounded however it was made.
+    /// Longest path below each node and number of nodes below it, with shared nodes counted each time.
+    /// They bound the work of walking the tree, however it was built.
     extents: Vec<(u16, u32)>,
     names: Vec<String>,
 }
@@ -242,7 +243,7 @@ impl Tree {
         &self.nodes[id.0 as usize]
     }
 
-    /// The symbol of that name.
+    /// The symbol with this name, added if it is new.
     pub(crate) fn symbol(&mut self, name: &str) -> Result<Symbol, Reason> {
         let at = match self.names.iter().position(|n| n == name) {
             Some(at) => at,
@@ -260,13 +261,13 @@ impl Tree {
         &self.names[symbol.0 as usize]
     }
 
-    /// Adds a whole number.
+    /// Adds an integer.
     pub(crate) fn integer(&mut self, value: i64, fuel: &mut Fuel) -> Result<Id, Reason> {
         let value = BigRational::from(BigInt::from(value));
         self.add(Node::Number { value, decimals: None }, fuel)
     }
 
-    /// The value if the node is a number.
+    /// The value of a number node; `None` for other nodes.
     pub(crate) fn number(&self, id: Id) -> Option<&BigRational> {
         match self.get(id) {
             Node::Number { value, .. } => Some(value),
@@ -281,7 +282,7 @@ impl Tree {
         children
     }
 
-    /// The same node over other children, as many as [`Self::children`] gives.
+    /// The same node with other children, as many as [`Self::children`] returns.
     pub(crate) fn with_children(&self, id: Id, new: &[Id]) -> Node {
         match self.get(id) {
             Node::Sum(_) => Node::Sum(new.to_vec()),
@@ -315,7 +316,7 @@ impl Tree {
         }
     }
 
-    /// Whether `test` holds for the node or for one below it.
+    /// Whether `test` holds for the node or any node below it.
     pub(crate) fn any(&self, root: Id, test: &dyn Fn(&Node) -> bool) -> bool {
         if test(self.get(root)) {
             return true;
@@ -325,7 +326,7 @@ impl Tree {
         found
     }
 
-    /// Free symbols below a node, sorted, each once. Indices of sums are bound.
+    /// Free symbols below a node, sorted and without repetitions. Indices of sums are bound.
     pub(crate) fn free_symbols(&self, root: Id) -> Vec<Symbol> {
         let mut found = Vec::new();
         let mut bound = Vec::new();

@@ -1,8 +1,8 @@
-//! Balls: a binary number with a proven bound on its error, of any precision.
+//! Balls: a binary number of any precision with a proven bound on its error.
 //!
-//! `(mid ± rad) * 2^exp`; every operation contains all results of all members of its operands. It
-//! knows the field operations, roots and order; the elementary functions build on it. After the
-//! midpoint-radius arithmetic of Arb (Johansson 2017).
+//! A ball is `(mid ± rad) * 2^exp`. The result of every operation contains all results for all members of
+//! its operands. Field operations, roots and order are implemented here; the elementary functions use
+//! them. After the midpoint-radius arithmetic of Arb (Johansson 2017).
 
 use std::cmp::Ordering;
 
@@ -12,9 +12,9 @@ use num_traits::{One, Signed, Zero};
 
 use super::Fault;
 
-/// Bits that a radius keeps.
+/// Number of bits kept of a radius.
 const RADIUS_BITS: u64 = 30;
-/// Largest binary exponent before a value counts as out of range.
+/// Largest binary exponent; a value beyond it is out of range.
 const MAX_EXPONENT: i64 = 1 << 24;
 
 /// An interval around a binary number.
@@ -41,7 +41,7 @@ impl Ball {
         Self { mid: value.into(), rad: BigUint::zero(), exp: 0 }
     }
 
-    /// A rational, exact where its denominator is a power of two.
+    /// The ball of a rational; exact if its denominator is a power of two.
     pub(crate) fn rational(value: &BigRational, bits: u64) -> Self {
         let (num, den) = (value.numer(), value.denom());
         if den.is_one() {
@@ -55,7 +55,7 @@ impl Ball {
         Self::new(mid, rad, -signed(shift), bits)
     }
 
-    /// Cuts the midpoint to `bits` and the radius to its own width, outwards.
+    /// Rounds the midpoint to `bits` and the radius, outwards, to its own width.
     fn round(&mut self, bits: u64) {
         let excess = self.mid.bits().saturating_sub(bits);
         let wide = self.rad.bits().saturating_sub(RADIUS_BITS);
@@ -81,12 +81,12 @@ impl Ball {
         self.rad.is_zero() && self.mid.is_zero()
     }
 
-    /// Whether zero may be the value.
+    /// Whether the ball contains zero.
     pub(crate) fn contains_zero(&self) -> bool {
         self.mid.magnitude() <= &self.rad
     }
 
-    /// The sign where it is certain.
+    /// The sign; `None` if it is not certain.
     pub(crate) fn sign(&self) -> Option<Ordering> {
         if self.is_exact_zero() {
             return Some(Ordering::Equal);
@@ -102,12 +102,12 @@ impl Ball {
         signed((self.mid.magnitude() + &self.rad).bits()) + self.exp
     }
 
-    /// Position of the highest bit of the radius; the smallest number where it is zero.
+    /// Position of the highest bit of the radius; a very small number if the radius is zero.
     pub(crate) fn error_magnitude(&self) -> i64 {
         if self.rad.is_zero() { i64::MIN / 2 } else { signed(self.rad.bits()) + self.exp }
     }
 
-    /// Fails where a value has left the range in which work is bounded.
+    /// Fails if a value is outside the range in which work is bounded.
     fn checked(self) -> Result<Self, Fault> {
         if self.exp.abs() > MAX_EXPONENT { Err(Fault::Imprecise) } else { Ok(self) }
     }
@@ -124,7 +124,7 @@ impl Ball {
         let gap = unsigned(high.exp - low.exp);
         let limit = bits + 64;
         if gap > limit + low.mid.bits() {
-            // The smaller one only widens the bound.
+            // Rounding the smaller operand away only widens the bound.
             let shift = gap.min(limit);
             let rad = (&high.rad << shift) + 1_u32;
             return Self::new(&high.mid << shift, rad, high.exp - signed(shift), bits).checked();
@@ -171,7 +171,7 @@ impl Ball {
         Self::new(mid, rad, self.exp - other.exp - signed(shift), bits).checked()
     }
 
-    /// The real root of a degree of at least two; of negative values only where the degree is odd.
+    /// The real root of a degree of at least two; for a negative value, only if the degree is odd.
     pub(crate) fn root(&self, degree: u32, bits: u64) -> Result<Self, Fault> {
         match self.sign() {
             Some(Ordering::Equal) => return Ok(Self::zero()),
@@ -214,8 +214,8 @@ impl Ball {
         Self { mid: self.mid.abs(), rad: self.rad.clone(), exp: self.exp }
     }
 
-    /// The midpoint as a fixed-point number with `width` bits behind the point (error below one
-    /// unit), for midpoints below 2^`limit`.
+    /// The midpoint as a fixed-point number with `width` fractional bits (error below one unit), for
+    /// midpoints below 2^`limit`.
     pub(crate) fn fixed(&self, width: u64, limit: i64) -> Result<BigInt, Fault> {
         if self.magnitude() > limit {
             return Err(Fault::Imprecise);
@@ -228,7 +228,7 @@ impl Ball {
         })
     }
 
-    /// Only the radius, as a ball around zero.
+    /// The radius alone, as a ball around zero.
     pub(crate) fn spread(&self) -> Self {
         Self { mid: BigInt::zero(), rad: self.rad.clone(), exp: self.exp }
     }
@@ -238,7 +238,7 @@ impl Ball {
         self.error_magnitude() <= limit
     }
 
-    /// The floor where all members share it.
+    /// The floor, if all members of the ball have the same.
     pub(crate) fn floor(&self) -> Result<BigInt, Fault> {
         if self.magnitude() > 4096 {
             return Err(Fault::Imprecise);
@@ -271,7 +271,7 @@ mod tests {
         Ball::rational(&BigRational::new(n.into(), d.into()), BITS)
     }
 
-    /// Whether the rational lies in the ball.
+    /// Whether the ball contains the rational.
     fn holds(b: &Ball, value: &BigRational) -> bool {
         let two = BigRational::from(BigInt::from(2));
         let scale = num_traits::pow::Pow::pow(&two, i32::try_from(b.exp).unwrap());

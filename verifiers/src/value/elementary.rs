@@ -1,8 +1,8 @@
 //! Exponential, logarithm, sine, cosine and arctangent of balls, with bounds.
 //!
-//! Series in fixed-point integers after the usual range reductions; each function states how many
-//! units in the last place it can lose, and the guard bits cover it. Constants are computed once
-//! for each evaluator, so there is no global state.
+//! Series in fixed-point integers after the usual range reductions. Each function states how many units
+//! in the last place it can lose, and the guard bits cover that. Constants are computed once per
+//! evaluator, so there is no global state.
 
 use num_bigint::{BigInt, BigUint};
 use num_traits::{One, Signed, ToPrimitive, Zero};
@@ -12,12 +12,12 @@ use super::ball::Ball;
 
 /// Guard bits of the fixed-point numbers.
 const GUARD: u64 = 64;
-/// Bits that the series and reductions below can lose together: terms, squarings, and the error of
-/// pi or ln 2 times a quotient of at most 32 bits.
+/// Number of bits that the series and reductions below can lose together: terms, squarings, and the error
+/// of pi or ln 2 times a quotient of at most 32 bits.
 const LOST: u64 = 44;
 /// Arguments of the exponential and the circular functions stay below 2^32.
 const MAX_ARGUMENT: i64 = 32;
-/// Arguments of the exponential stay below 2^20, or results would have millions of bits.
+/// Arguments of the exponential stay below 2^20; otherwise results would have millions of bits.
 const MAX_EXPONENT: i64 = 20;
 
 /// Elementary functions at one precision.
@@ -38,7 +38,7 @@ impl Elementary {
         self.bits + GUARD
     }
 
-    /// A fixed-point result with its lost bits as radius.
+    /// A fixed-point result, with the bits that may be lost as its radius.
     fn ball(&self, value: BigInt, exponent: i64) -> Ball {
         let width = i64::try_from(self.width()).unwrap_or(i64::MAX);
         Ball::new(value, BigUint::one() << LOST, exponent - width, self.bits)
@@ -91,7 +91,7 @@ impl Elementary {
         }
         let width = self.width();
         let shift = x.magnitude();
-        // x = m 2^shift with m in [1/2, 1]; the midpoint may be a little off that.
+        // x = m 2^shift with m in [1/2, 1]; the midpoint may be slightly outside.
         let scale = Ball::new(BigInt::one(), BigUint::zero(), -shift, self.bits);
         let scaled = x.mul(&scale, self.bits)?;
         let m = scaled.fixed(width, 2)?;
@@ -126,7 +126,7 @@ impl Elementary {
             Some(2) => (-sin, -cos),
             _ => (-cos, sin),
         };
-        // Both have slopes of at most one.
+        // Both functions have slopes of at most one.
         let spread = x.spread();
         Ok((self.ball(sin, 0).add(&spread, self.bits)?, self.ball(cos, 0).add(&spread, self.bits)?))
     }

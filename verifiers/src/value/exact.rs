@@ -1,7 +1,7 @@
-//! Exact rational values of trees without variables, or at given points.
+//! Exact rational values of trees without variables, or of trees at given points.
 //!
-//! It gives up (`Foreign`) on anything irrational and on anything that would be too large; it never
-//! rounds. The bit budget is checked before a power or a factorial is computed.
+//! Irrational and too large values fail with `Foreign`; nothing is rounded. The bit budget is checked
+//! before a power or a factorial is computed.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -12,27 +12,27 @@ use super::Fault;
 use crate::fuel::Fuel;
 use crate::syntax::tree::{Function, Id, Node, Series, Symbol, Tree};
 
-/// Most bits of a numerator or denominator.
+/// Maximum number of bits of a numerator or denominator.
 const MAX_BITS: u64 = 65_536;
-/// Largest argument of a factorial that is multiplied out.
+/// Largest argument of a factorial that is computed.
 const MAX_FACTORIAL: u32 = 3000;
-/// Most terms of a finite sum or product.
+/// Maximum number of terms of a finite sum or product.
 const MAX_TERMS: i64 = 10_000;
 
 /// Values of the variables, searched from the end.
 pub(crate) type Bindings = Vec<(Symbol, BigRational)>;
 
-/// Most limbs of two values together whose quotient is reduced.
+/// Maximum total size of two values, in limbs, for which the quotient is reduced.
 const MAX_REDUCED: u64 = 256;
 
-/// How two values are joined.
+/// Operation that combines two values.
 #[derive(Debug, Clone, Copy)]
 enum Join {
     Sum,
     Product,
 }
 
-/// Evaluates exactly.
+/// Evaluates a tree exactly.
 pub(crate) struct Exact<'a> {
     pub tree: &'a Tree,
     pub fuel: &'a mut Fuel,
@@ -101,7 +101,7 @@ impl Exact<'_> {
             };
             return self.bounded(joined);
         }
-        // Whole numbers are joined without looking for a common factor.
+        // Integers are combined without searching for a common factor.
         let (left, right) = (bits(&total) / 64 + 1, bits(&value) / 64 + 1);
         self.fuel.spend(left * right + left + right)?;
         let joined = match join {
@@ -111,8 +111,8 @@ impl Exact<'_> {
         self.bounded(joined.into())
     }
 
-    /// Charges for the search of a common factor, which takes steps by bits and not by limbs. Values too
-    /// large for it are left to residues.
+    /// Spends fuel for the search for a common factor, whose cost depends on bits and not on limbs.
+    /// Values too large for this search are left to the evaluation by residues.
     fn charge_reduction(&mut self, a: &BigRational, b: &BigRational) -> Result<(), Fault> {
         let limbs = (bits(a) + bits(b)) / 64 + 1;
         if limbs > MAX_REDUCED {
@@ -159,7 +159,7 @@ impl Exact<'_> {
         Ok(if exponent.is_negative() { power.recip() } else { power })
     }
 
-    /// The root where it is rational.
+    /// The root, if it is rational.
     fn root(&mut self, radicand: &BigRational, degree: u32) -> Value {
         if degree > 64 {
             return Err(Fault::Foreign);
@@ -267,7 +267,7 @@ impl Exact<'_> {
     }
 }
 
-/// log_b x where both are powers of one rational with small exponents.
+/// log_b x, if both are powers of one rational with small exponents.
 fn rational_logarithm(base: &BigRational, x: &BigRational) -> Value {
     if !base.is_positive() || base.is_one() {
         return Err(Fault::Undefined);
@@ -297,7 +297,7 @@ fn rational_logarithm(base: &BigRational, x: &BigRational) -> Value {
     Err(Fault::Foreign)
 }
 
-/// A natural number that fits.
+/// The value as a `u32`, if it is a natural number that fits.
 fn small(value: &BigRational) -> Option<u32> {
     value.is_integer().then(|| value.numer().to_u32()).flatten()
 }

@@ -1,8 +1,7 @@
-//! Functions of balls that are put together from the elementary ones: trigonometry, hyperbolic and
-//! inverse functions, parts of complex numbers.
+//! Functions of balls composed of the elementary ones: trigonometric, hyperbolic and inverse functions,
+//! parts of complex numbers.
 //!
-//! It knows the domains over the reals and reports a point outside of them; the series are those of
-//! `elementary.rs`.
+//! A point outside of a function's real domain is reported as a fault. The series are in `elementary.rs`.
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,7 @@
-//! What a tree is worth: exactly, modulo a prime, or within proven bounds.
+//! Values of trees: exact, modulo a prime, or within proven bounds.
 //!
-//! Three evaluators that know nothing of each other: rationals decide numbers, residues decide
-//! polynomial and rational identities without expanding them, balls decide the rest.
+//! Three independent evaluators: rationals decide numbers, residues decide polynomial and rational
+//! identities without expanding them, balls decide the rest.
 
 pub(crate) mod ball;
 pub(crate) mod elementary;
@@ -13,16 +13,16 @@ pub(crate) mod polynomial;
 
 use crate::fuel::Reason;
 
-/// Why a value is not there.
+/// Why there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The expression has no value at this point.
     Undefined,
-    /// The bounds are too wide to go on.
+    /// The bounds are too wide to continue.
     Imprecise,
-    /// This evaluator does not know the expression.
+    /// This evaluator does not support the expression.
     Foreign,
-    /// The comparison has to stop.
+    /// The whole comparison must stop.
     Stop(Reason),
 }
 

@@ -1,9 +1,9 @@
 //! Values modulo a 61-bit prime at random points: identity testing without expansion.
 //!
-//! It knows numbers, sums, products, quotients, integer powers, factorials, binomials and finite sums;
-//! roots and transcendental functions are foreign to it. Different residues prove that two rational
-//! functions differ; equal residues at independent points are overwhelming evidence that they agree
-//! (Schwartz 1980, Zippel 1979): the error is at most degree / 2^61 for each point.
+//! Supports numbers, sums, products, quotients, integer powers, factorials, binomials and finite sums,
+//! but no roots or transcendental functions. Different residues prove that two rational functions differ.
+//! Equal residues at independent points are overwhelming evidence that they agree (Schwartz 1980, Zippel
+//! 1979): the probability of an error is at most degree / 2^61 for each point.
 
 use num_bigint::{BigInt, BigUint};
 use num_rational::BigRational;
@@ -18,11 +18,11 @@ pub(crate) const PRIMES: [u64; 2] = [(1 << 61) - 1, (1 << 61) - 31];
 
 /// Largest argument of a factorial.
 const MAX_FACTORIAL: u64 = 1_000_000;
-/// Most terms of a finite sum.
+/// Maximum number of terms of a finite sum.
 const MAX_TERMS: u64 = 10_000;
 
-/// A whole-number point for every symbol, as large integers so that a symbol can stand in a base and
-/// in an exponent at once.
+/// An integer value for every symbol. The integers are large, so that a symbol can occur in a base and in
+/// an exponent at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Point {
     seed: u64,
@@ -30,12 +30,12 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// A point of a seed; `small` for symbols that stand under a factorial.
+    /// The point of a seed; `small`: whether symbols occur under a factorial, which needs small integers.
     pub(crate) fn new(seed: u64, small: bool) -> Self {
         Self { seed, small }
     }
 
-    /// The natural number of a symbol.
+    /// The natural number for a symbol.
     fn of(&self, symbol: Symbol) -> u128 {
         let a = mix(self.seed ^ (u64::from(symbol.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         if self.small {
@@ -53,13 +53,13 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Evaluates in a prime field.
+/// Evaluates a tree in a prime field.
 pub(crate) struct Modular<'a> {
     pub tree: &'a Tree,
     pub fuel: &'a mut Fuel,
     pub prime: u64,
     pub point: Point,
-    /// Indices of sums that are being run through.
+    /// Current values of the indices of open sums.
     pub indices: Vec<(Symbol, u64)>,
 }
 
@@ -130,10 +130,10 @@ impl Modular<'_> {
         Ok(if below == 1 { above } else { mul(above, inverse(below, p), p) })
     }
 
-    /// Powers with whole-number exponents; the exponent is reduced modulo p - 1 (Fermat).
+    /// Powers with integer exponents; the exponent is reduced modulo p - 1 (Fermat).
     fn power(&mut self, base: Id, exponent: Id) -> Residue {
         let p = self.prime;
-        // A power of e or pi is not a power of the random stand-in unless it is an integer power.
+        // e and pi have random values here, so only their integer powers are meaningful.
         let base = self.value(base)?;
         let exponent = self.exponent(exponent)?;
         if base == 0 {
@@ -142,7 +142,7 @@ impl Modular<'_> {
         Ok(pow(base, exponent, p))
     }
 
-    /// A whole-number expression modulo p - 1.
+    /// An integer expression modulo p - 1.
     fn exponent(&mut self, id: Id) -> Residue {
         self.fuel.spend(30)?;
         let m = self.prime - 1;
@@ -197,7 +197,7 @@ impl Modular<'_> {
         }
     }
 
-    /// n! for n below the cap; the cap lies far below the primes, so no factor vanishes.
+    /// n! for n up to the limit, which is far below the primes, so no factor is zero.
     fn factorial(&mut self, n: u64) -> Residue {
         if n > MAX_FACTORIAL {
             return Err(Fault::Foreign);
@@ -206,7 +206,7 @@ impl Modular<'_> {
         Ok((2..=n).fold(1, |product, k| mul(product, k, self.prime)))
     }
 
-    /// A natural number below 2^32, computed without wrapping.
+    /// The value of a natural number below 2^32, computed without wrapping.
     fn small_natural(&mut self, id: Id) -> Result<u64, Fault> {
         let bindings = self.tree.free_symbols(id);
         let mut values = Vec::with_capacity(bindings.len());
@@ -221,7 +221,8 @@ impl Modular<'_> {
         value.numer().to_u32().map(u64::from).ok_or(Fault::Foreign)
     }
 
-    /// Finite sums are run through; sums with other bounds stand for a function of their parts.
+    /// Computes a finite sum or product term by term. `Foreign` if the bounds contain symbols and the
+    /// point has large values, or if there are too many terms.
     fn series(&mut self, series: Series) -> Residue {
         let Series { product, index, low, high, body } = series;
         let constant =

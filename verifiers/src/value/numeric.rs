@@ -1,9 +1,8 @@
 //! Values of trees as balls, real or complex.
 //!
-//! It walks the tree; the arithmetic is the balls'. Complex values are rectangles. A point where an
-//! operation is not defined over the reals is reported, so that identities are tested only where
-//! both sides exist; complex values arise only where `i` or a constant negative radicand asks for
-//! them.
+//! Walks the tree; `ball` does the arithmetic. Complex values are rectangles. A point where an operation
+//! is not defined over the reals is reported, so that identities are tested only where both sides exist.
+//! Complex values occur only because of `i` or a constant negative radicand.
 
 use std::cmp::Ordering;
 
@@ -18,9 +17,9 @@ use super::modular::mix;
 use crate::fuel::Fuel;
 use crate::syntax::tree::{Constant, Function, Id, Node, Series, Symbol, Tree};
 
-/// Most multiplications of an integer power.
+/// Maximum number of multiplications of an integer power.
 const MAX_POWER: u64 = 1 << 40;
-/// Most terms of a finite sum.
+/// Maximum number of terms of a finite sum.
 const MAX_TERMS: i64 = 10_000;
 
 /// A complex ball.
@@ -42,15 +41,15 @@ impl Complex {
 
 pub(super) type Value = Result<Complex, Fault>;
 
-/// Evaluates to balls.
+/// Evaluates a tree to balls.
 pub(crate) struct Numeric<'a> {
     pub tree: &'a Tree,
     pub fuel: &'a mut Fuel,
     pub functions: &'a mut Elementary,
     pub bindings: Vec<(Symbol, BigRational)>,
-    /// Whether the square root of a negative number is imaginary rather than undefined.
+    /// Whether the square root of a negative number is imaginary; if false, it is undefined.
     pub complex: bool,
-    /// Whether a logarithm without a base is decadic.
+    /// Whether a logarithm without a base has base ten.
     pub decadic: bool,
 }
 
@@ -304,7 +303,7 @@ impl Numeric<'_> {
         }
     }
 
-    /// An unknown function: a number that depends on its name and its exact arguments only.
+    /// Value of an unknown function: a number that depends only on its name and its exact arguments.
     fn opaque(&mut self, symbol: Symbol, arguments: &[Id]) -> Value {
         let mut hash = mix(u64::from(symbol.0) ^ 0x0bad_cafe);
         for argument in arguments {

@@ -1,8 +1,8 @@
 //! Polynomials in one variable with rational coefficients, taken from trees, and their real roots.
 //!
-//! Says where a quotient of polynomials changes its sign. Roots are found where they are rational
-//! or of the form `c ± sqrt(d)`; other polynomials are given up. Square-free factors after Yun
-//! (1976), rational roots by the divisors of the outer coefficients.
+//! Used to find where a quotient of polynomials changes its sign. Roots are found if they are rational or
+//! of the form `c ± sqrt(d)`; other polynomials are not solved. Square-free factors after Yun (1976),
+//! rational roots by the divisors of the outer coefficients.
 
 use std::collections::BTreeSet;
 
@@ -17,24 +17,25 @@ use crate::syntax::tree::{Id, Node, Symbol, Tree};
 
 /// Largest degree.
 const MAX_DEGREE: usize = 12;
-/// Most bits of a coefficient.
+/// Maximum number of bits of a coefficient.
 const MAX_BITS: u64 = 1024;
-/// Outer coefficients up to this size are searched for divisors.
+/// Largest outer coefficient whose divisors are searched.
 const MAX_DIVIDED: u64 = 1_000_000;
 
-/// Coefficients from the constant on; the last one is not zero.
+/// Coefficients, beginning with the constant; the last one is not zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Polynomial(Vec<BigRational>);
 
-/// A real root: rational, or `center + sqrt(square)` (minus where not `upper`) with a square that
-/// has no rational root.
+/// A real root: rational, or `center + sqrt(square)` (with minus if not `upper`), where `square` has no
+/// rational root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Root {
     Rational(BigRational),
     Surd { center: BigRational, square: BigRational, upper: bool },
 }
 
-/// `numerator / denominator` of the tree as polynomials in `symbol`; a fault where it is none.
+/// `numerator / denominator` of the tree as polynomials in `symbol`; a fault if the tree is not such a
+/// quotient.
 pub(crate) fn quotient(
     tree: &Tree,
     id: Id,
@@ -106,7 +107,7 @@ impl Polynomial {
         self
     }
 
-    /// The degree; zero for constants, the zero polynomial among them.
+    /// The degree; zero for constants, including the zero polynomial.
     fn degree(&self) -> usize {
         self.0.len().saturating_sub(1)
     }
@@ -116,7 +117,7 @@ impl Polynomial {
         self.0.last().cloned().unwrap_or_else(BigRational::zero)
     }
 
-    /// Slope and offset of a polynomial of degree one.
+    /// Slope and offset of a polynomial of degree one; `None` for other degrees.
     pub(crate) fn line(&self) -> Option<(BigRational, BigRational)> {
         match self.0.as_slice() {
             [offset, slope] => Some((slope.clone(), offset.clone())),
@@ -197,7 +198,7 @@ impl Polynomial {
         Ok(a.scaled(&a.leading().recip()))
     }
 
-    /// All real roots with their multiplicities; a fault where one is of another form.
+    /// All real roots with their multiplicities; a fault if any of them has another form.
     pub(crate) fn roots(&self, fuel: &mut Fuel) -> Result<Vec<(Root, usize)>, Fault> {
         let mut found = Vec::new();
         if self.degree() == 0 {
@@ -223,7 +224,7 @@ impl Polynomial {
         Ok(found)
     }
 
-    /// Roots of a polynomial without repeated ones.
+    /// Roots of a polynomial without repeated roots.
     fn simple_roots(&self, fuel: &mut Fuel) -> Result<Vec<Root>, Fault> {
         let mut roots = Vec::new();
         let mut rest = self.clone();
@@ -275,7 +276,7 @@ impl Polynomial {
     }
 }
 
-/// Whether a polynomial with whole coefficients is zero at `n / d`: Horner's rule, multiplied by the
+/// Whether a polynomial with integer coefficients is zero at `n / d`, by Horner's rule multiplied by
 /// powers of `d`.
 fn vanishes(coefficients: &[BigInt], n: &BigInt, d: u64) -> bool {
     let (mut sum, mut scale) = (BigInt::zero(), BigInt::one());
@@ -304,7 +305,7 @@ fn quadratic(c: &[BigRational]) -> Vec<Root> {
     around(&center, &square)
 }
 
-/// `center ± sqrt(square)`, each root once.
+/// `center ± sqrt(square)`, without repetitions.
 fn around(center: &BigRational, square: &BigRational) -> Vec<Root> {
     if square.is_negative() {
         return Vec::new();
@@ -358,7 +359,7 @@ mod tests {
             [(surd(false), 1), (surd(true), 1)]
         );
         assert_eq!(polynomial(&[1, 0, 1]).roots(fuel).unwrap(), []);
-        // x^4 - 5 x^2 + 6 has the roots of 2 and 3; x^3 - 2 is given up.
+        // x^4 - 5 x^2 + 6 has the square roots of 2 and 3; x^3 - 2 is not solved.
         assert_eq!(polynomial(&[6, 0, -5, 0, 1]).roots(fuel).unwrap().len(), 4);
         assert_eq!(polynomial(&[-2, 0, 0, 1]).roots(fuel), Err(Fault::Foreign));
     }

@@ -1,8 +1,9 @@
-//! Answers of every supported kind with the verdict that a careful reader gives: the tables in
-//! `tests/cases/`, one row a case, written for this crate.
+//! Answers of every supported kind with the verdict of a careful reader: the tables in `tests/cases/`,
+//! one case per row, written for this crate.
 //!
-//! The rows have the fields of `regrowth verify` and `expect`; they know nothing of the code. Rejecting
-//! by not deciding is right for what does not parse, so it is counted and must be rare.
+//! The rows have the fields of `regrowth verify` and `expect`; they were written independently of the
+//! code. For an answer that does not parse, an undecided verdict is a correct rejection, but it is
+//! counted and must be rare.
 
 use crate::table;
 use std::path::Path;
@@ -12,7 +13,7 @@ use regrowth_verifiers::{Grader, Verdict};
 /// The folder of the tables.
 const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
-/// The folder of answers that are not stated: bounds, cut-off text, parts of something larger.
+/// The folder of answers that are not stated: bounds, truncated text, parts of something larger.
 const UNSTATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/unstated");
 
 #[test]

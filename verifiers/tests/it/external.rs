@@ -1,5 +1,5 @@
-//! Verifier commands, well-behaved and hostile. The processes are shell scripts: `sh` is there wherever
-//! the tests run.
+//! Verifier commands, well-behaved and hostile. The processes are shell scripts, because `sh` exists
+//! wherever the tests run.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use regrowth_verifiers::{
     About, Claim, CommandOptions, CommandVerifier, Finding, Verdict, Verifier, VerifyError,
 };
 
-/// Answers each request by what its solution says: `right`, `wrong`, or whatever `cases` add.
+/// A script that answers each request according to its solution: `right`, `wrong`, or the patterns in
+/// `cases`.
 fn script(cases: &str) -> String {
     format!(
         r#"say() {{ printf '{{"id":%s,"correct":%s,"score":0.5,"trace":"seen"}}\n' "$id" "$1"; }}
@@ -157,7 +158,7 @@ fn a_lie_about_an_id_ends_the_run_and_is_named() {
     assert_eq!(verdicts(&ask(&verifier, &["lie"])), [Err("stopped")]);
     let failure = verifier.failure().expect("has failed");
     assert!(failure.contains("id 99, which was never asked (open: 1)"), "{failure}");
-    // What was found stays, and nothing more is asked.
+    // Findings so far are kept, and no more requests are sent.
     assert_eq!(verdicts(&ask(&verifier, &["right", "new"])), [Ok(Some(true)), Err("stopped")]);
 }
 
@@ -165,7 +166,7 @@ fn a_lie_about_an_id_ends_the_run_and_is_named() {
 fn a_second_answer_to_a_request_ends_the_run() {
     let verifier = start(&script("*twice*) say true; say false ;;"));
     ask(&verifier, &["twice"]);
-    // The second answer may come only after this program has gone on.
+    // The second answer may arrive only after this program has continued.
     for n in 0..100 {
         ask(&verifier, &[&format!("right {n}")]);
     }
@@ -238,7 +239,7 @@ fn findings_are_kept_by_content_and_faults_are_not() {
     let found = ask(&first, &["a", "b", "a", "crash"]);
     assert_eq!((count(), verdicts(&found)[3]), (2, Err("crashed")));
     drop(first);
-    // A row that was cut off is asked again, and so is what had no verdict.
+    // A truncated row is requested again, and so is a finding without a verdict.
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 2);
     std::fs::write(&path, &text[..text.len() - 9]).unwrap();

@@ -1,14 +1,14 @@
 //! A seeded generator of broken and half-broken answers: nothing panics, nothing is slow, nothing
 //! unrelated is accepted.
 //!
-//! A short run by default; `REGROWTH_FUZZ_INPUTS=10000000 cargo test --release --test it fuzz::` for a long
-//! one. The seed is printed, and `REGROWTH_FUZZ_SEED` sets it.
+//! The run is short by default; `REGROWTH_FUZZ_INPUTS=10000000 cargo test --release --test it fuzz::`
+//! makes a long one. The seed is printed, and `REGROWTH_FUZZ_SEED` sets it.
 
 use std::time::{Duration, Instant};
 
 use regrowth_verifiers::{ChoiceOption, Form, Grader, Pair, Verdict, choose, equations, lm_eval};
 
-/// Pieces that answers are made of, and pieces that break them. None can make 424243.
+/// Pieces of answers, and pieces that break answers. No combination of them can make 424243.
 const PIECES: &[&str] = &[
     "\\int_{0}^{1}",
     "dx",
@@ -212,7 +212,7 @@ impl Random {
         (0..pieces).map(|_| PIECES[self.below(PIECES.len())]).collect()
     }
 
-    /// The text with one character dropped, doubled or replaced.
+    /// The text with one character removed, doubled or replaced.
     fn mutated(&mut self, text: &str) -> String {
         let mut chars: Vec<char> = text.chars().collect();
         let at = self.below(chars.len().max(1));
@@ -232,7 +232,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// Times that a slow input is tried again.
+/// Maximum number of retries of a slow input.
 const TRIES: usize = 20;
 
 #[test]
@@ -260,7 +260,7 @@ fn generated_inputs_are_safe() {
                 (lm_eval::gsm8k_strict(&gold, &answer), lm_eval::gsm8k_flexible(&gold, &answer));
         }
         let mut time = start.elapsed();
-        // A slow input is tried again, and its shortest time counts: the machine may be busy.
+        // A slow input is tried again and its shortest time counts, because the machine may be busy.
         for _ in 0..TRIES {
             if time < Duration::from_millis(50) {
                 break;

@@ -1,4 +1,4 @@
-//! Hostile answers and references: every one is answered quickly, none panics, none is accepted.
+//! Hostile answers and references: each is graded quickly, none panics, none is accepted.
 
 use crate::hostile_inputs;
 use std::time::{Duration, Instant};
@@ -12,16 +12,17 @@ use regrowth_verifiers::{
 const LIMIT: Duration =
     if cfg!(debug_assertions) { Duration::from_millis(400) } else { Duration::from_millis(100) };
 
-/// What nearly every comparison takes; a slower one is tried again.
+/// Time of nearly every comparison; a slower one is tried again.
 const USUAL: Duration = Duration::from_millis(5);
 
-/// Slow comparisons that are named.
+/// Number of slow comparisons that are listed.
 const SHOWN: usize = 12;
 
-/// Times that a slow comparison is tried again.
+/// Maximum number of attempts for a slow comparison.
 const TRIES: usize = 5;
 
-/// The verdict and the shortest of a few times: the machine may be busy with other tests.
+/// The verdict, and the shortest time of a few attempts, because the machine may be busy with other
+/// tests.
 fn graded(gold: &str, answer: &str, form: Form) -> (Verdict, Duration) {
     let pair = Pair { answer_form: form, ..Pair::new(gold, answer) };
     let mut best = Duration::MAX;
@@ -36,7 +37,7 @@ fn graded(gold: &str, answer: &str, form: Form) -> (Verdict, Duration) {
     (Grader::default().grade(&pair).verdict, best)
 }
 
-/// Asserts that the slowest of all comparisons was answered in time, and tells which it was.
+/// Asserts that the slowest of all comparisons was fast enough, and prints which one it was.
 fn assert_bounded(mut times: Vec<(Duration, String)>) {
     times.sort();
     let (slowest, name) = times.last().expect("something was compared");
@@ -82,8 +83,8 @@ fn references_are_bounded() {
     assert_bounded(times);
 }
 
-/// What a program that reads the text afterwards makes of a NUL cannot be known: no answer with one is accepted, not even
-/// by the same reference.
+/// Programs that read the text later may treat a NUL in different ways. So no answer with a NUL is
+/// accepted, not even if the reference is identical.
 #[test]
 fn answers_with_a_nul_are_never_accepted() {
     let options = ["A", "B"].map(|label| ChoiceOption { label, text: "some text" });
@@ -104,7 +105,7 @@ fn answers_with_a_nul_are_never_accepted() {
     }
 }
 
-/// Rows of JSON lines with a hostile answer and a NUL in it: all are answered, none is accepted.
+/// Rows of JSON lines with a hostile answer and a NUL in it: all get a verdict, none is accepted.
 #[test]
 fn rows_with_a_nul_are_never_accepted() {
     let rows = hostile_inputs::all().into_iter().filter(|(_, text)| text.len() < 50_000);
@@ -119,7 +120,7 @@ fn rows_with_a_nul_are_never_accepted() {
     assert_eq!((tally.rows, tally.equal), (rows.len(), 0));
 }
 
-/// Both sides hostile and a little different, so that nothing short-cuts.
+/// Both sides are hostile and differ slightly, so that no short cut applies.
 #[test]
 fn hostile_pairs_are_bounded() {
     let times = hostile_inputs::all().into_iter().map(|(name, text)| {
@@ -129,10 +130,10 @@ fn hostile_pairs_are_bounded() {
     assert_bounded(times.collect());
 }
 
-/// An output of the form that `minerva_math` reads.
+/// An output in the form that `minerva_math` reads.
 const CLOSING: &str = "Final Answer: The final answer is 1. I hope it is correct.";
 
-/// The shortest time of a few: the machine may be busy with other tests.
+/// The shortest time of a few attempts, because the machine may be busy with other tests.
 fn shortest(read: impl Fn()) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..TRIES {

@@ -1,7 +1,8 @@
-//! Texts made to hang, crash or fool a verifier, by name.
+//! Texts that try to hang, crash or fool a verifier, with names.
 //!
-//! They know nothing of the code: nesting, towers, large numbers, expansion blow-ups, macros, injected
-//! programs, invisible characters, floods of anchors. After the reports against other verifiers.
+//! They were written independently of the code: nesting, power towers, large numbers, expansion blow-ups,
+//! macros, injected programs, invisible characters, floods of announcements. Modelled on bug reports
+//! against other verifiers.
 
 /// A name and a text.
 type Named = (&'static str, String);
@@ -34,7 +35,7 @@ fn nesting() -> Vec<Named> {
     ]
 }
 
-/// Short texts of large or many values.
+/// Short texts with large or many values.
 fn values() -> Vec<Named> {
     vec![
         ("tower", "9^{9^{9^{9^{9^9}}}}".into()),
@@ -79,7 +80,7 @@ fn values() -> Vec<Named> {
     ]
 }
 
-/// Macros, programs, characters that are not seen.
+/// Macros, programs, invisible characters.
 fn injections() -> Vec<Named> {
     vec![
         ("macro", "\\def\\x{\\x\\x}\\x".into()),
@@ -129,8 +130,8 @@ fn floods() -> Vec<Named> {
     ]
 }
 
-/// One piece over and over, alone and behind an announcement: what is looked for anew behind every piece would
-/// cost the square of the length.
+/// One piece repeated many times, alone and after an announcement. A search that is repeated after every
+/// piece would take quadratic time.
 fn repeated() -> Vec<Named> {
     let pieces = [
         ("unclosed text", "\\text{", 1_000_000),

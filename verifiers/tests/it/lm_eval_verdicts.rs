@@ -1,18 +1,19 @@
-//! Verdicts of lm-eval's MATH tasks on recorded outputs, which `benches/peers/lm_eval_math.py` writes.
+//! Verdicts of lm-eval's MATH tasks on recorded outputs, written by `benches/peers/lm_eval_math.py`.
 
 use std::collections::BTreeMap;
 
 use regrowth_verifiers::lm_eval;
 use serde_json::Value;
 
-/// Fewest outputs of either verdict, so that a comparison in which all are wrong shows nothing.
+/// Minimum number of outputs of either verdict; a comparison in which all outputs are wrong would show
+/// nothing.
 const FEWEST: usize = 100;
 
 #[derive(Debug, Default)]
 struct Counts {
     right: usize,
     wrong: usize,
-    /// Outputs on which SymPy's verdict depends on more than the formulas, by the reason.
+    /// Outputs for which SymPy's verdict depends on more than the formulas, by the reason.
     unfollowed: BTreeMap<String, usize>,
     differ: usize,
 }

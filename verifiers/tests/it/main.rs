@@ -1,4 +1,4 @@
-//! The verifiers as their users see them: one module an area, linked once.
+//! Tests of the verifiers through their public API: one module per area, linked into one binary.
 
 mod cases;
 mod development_set;

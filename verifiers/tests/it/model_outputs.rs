@@ -1,5 +1,5 @@
-//! Recorded model outputs with published correctness flags. There is no disagreement; a new one is
-//! printed with its end.
+//! Recorded model outputs with published correctness flags. All verdicts agree with the flags; a new
+//! disagreement is printed with the end of its output.
 
 use crate::published::published;
 use regrowth_verifiers::{Grader, Pair, Verdict};
@@ -55,7 +55,7 @@ fn math_samples() -> Vec<Flagged> {
     all
 }
 
-/// Solutions whose verdict is not their flag.
+/// Solutions whose verdict differs from their flag.
 fn disagreements(solutions: &[Flagged]) -> Vec<String> {
     let differs = |s: &&Flagged| {
         let verdict = Grader::default().grade(&Pair::new(&s.gold, &s.text)).verdict;

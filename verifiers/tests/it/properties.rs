@@ -1,5 +1,5 @@
-//! Properties that must hold for all answers, on generated ones: an independent rational oracle, and
-//! verdicts that survive another layout, another order, another scale.
+//! Properties that must hold for all answers, tested on generated ones: an independent rational oracle,
+//! and verdicts that do not depend on layout, order or scale.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -12,7 +12,8 @@ fn verdict(gold: &str, answer: &str) -> Verdict {
     Grader::default().grade(&pair).verdict
 }
 
-/// An expression with its exact value, where it has one, computed while it is generated.
+/// An expression with its exact value, computed while the expression is generated; `None` if it is
+/// undefined.
 #[derive(Debug, Clone)]
 struct Sample {
     latex: String,
@@ -86,7 +87,7 @@ proptest! {
 
     #[test]
     fn verdicts_on_values_are_symmetric(a in expression(), b in expression()) {
-        // An undefined reference is undecided, an undefined answer different: that is by design.
+        // By design, an undefined reference is undecided and an undefined answer is different.
         prop_assume!(a.value.is_some() == b.value.is_some());
         prop_assert_eq!(verdict(&a.latex, &b.latex), verdict(&b.latex, &a.latex));
     }

@@ -1,4 +1,4 @@
-//! References of the published sets against themselves and their neighbours.
+//! Compares references of the published sets with themselves and with their neighbours.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn math_references() -> Vec<String> {
     answers
 }
 
-/// The same answer in another layout, so that equal text does not decide.
+/// The same answer in another layout, so that equality of the texts does not decide.
 fn relaid(answer: &str) -> String {
     format!("{} + 0", answer.replace("\\frac", "\\dfrac"))
 }
@@ -35,7 +35,7 @@ fn math_references_parse() {
         let pair = Pair { answer_form: Form::Answer, ..Pair::new(gold, answer) };
         grader.grade(&pair)
     };
-    // A number on the other side shows whether the reference parses.
+    // Comparing with an unrelated number shows whether the reference parses.
     let unparsed: Vec<&String> = answers
         .iter()
         .filter(|a| matches!(bare(a, "9876543").verdict, Verdict::Undecided(_)))
@@ -48,7 +48,7 @@ fn math_references_parse() {
     assert!(numbers.iter().all(|a| bare(a, &relaid(a)).verdict == Verdict::Equal));
 }
 
-/// Neighbours that state the same value: another notation, a unit, a name, or a base.
+/// Neighbouring references with the same value: another notation, a unit, a name, or a base.
 const SAME: [[&str; 2]; 27] = [
     ["-4", "b = -4"],
     ["0.56 = 56\\%", "56"],

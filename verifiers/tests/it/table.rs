@@ -1,7 +1,7 @@
 //! Reads the tables of cases for the tests that grade them.
 //!
-//! A row knows how to be graded and what is expected of it; what a wrong verdict means is the test's
-//! business. The format is that of the published development set.
+//! A row can be graded and holds the expected verdict; the test decides what a wrong verdict means. The
+//! format is that of the published development set.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,12 +27,12 @@ pub struct Row {
 }
 
 impl Row {
-    /// The verdict of the default grader, and whether it accepts what is to be accepted.
+    /// The verdict of the default grader, and whether it is the expected one.
     pub fn grade(&self) -> (Graded, bool) {
         self.grade_by(&Grader::default())
     }
 
-    /// As [`Row::grade`], by another grader.
+    /// As [`Row::grade`], with another grader.
     pub fn grade_by(&self, grader: &Grader) -> (Graded, bool) {
         let form = |name: &Option<String>, default| match name.as_deref() {
             None => default,

@@ -1,7 +1,7 @@
-//! A chain of operations: its values, its lines, its merged lines and its corruptions.
+//! A chain of operations: its values, and its lines, merged or corrupted.
 //!
-//! An operation brings the clause that it echoes. Merging and corruptions are applied to the operations,
-//! never to text, so every later line follows from what really stands before it.
+//! Each operation has the clause that its line repeats. Merging and corruption change the operations,
+//! never the text, so every later line follows from the lines actually written before it.
 
 /// Largest value anywhere in a chain.
 pub(super) const MAX_VALUE: u32 = 99;
@@ -19,7 +19,7 @@ impl Op {
     /// All four.
     pub const ALL: [Self; 4] = [Self::Add, Self::Sub, Self::Mul, Self::Div];
 
-    /// As written.
+    /// The sign as written in a line.
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -29,7 +29,7 @@ impl Op {
         }
     }
 
-    /// The result; `None` where it is negative, not whole or above [`MAX_VALUE`].
+    /// The result; `None` if it is negative, not an integer or above [`MAX_VALUE`].
     pub fn apply(self, left: u32, right: u32) -> Option<u32> {
         let value = match self {
             Self::Add => left.checked_add(right),
@@ -41,13 +41,13 @@ impl Op {
         value.filter(|&v| v <= MAX_VALUE)
     }
 
-    /// Multiplication and division bind more tightly.
+    /// Whether the operation is a multiplication or division, which bind more tightly.
     fn binds(self) -> bool {
         matches!(self, Self::Mul | Self::Div)
     }
 }
 
-/// What an operation works on.
+/// An operand of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operand {
     /// A number of the question.
@@ -56,7 +56,7 @@ pub(super) enum Operand {
     Result(usize),
 }
 
-/// What a line echoes before its equation.
+/// Text of a line before its equation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Clause {
     /// Subject and the rest of a clause of the question.
@@ -78,7 +78,7 @@ pub(super) struct Operation {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chain {
     pub operations: Vec<Operation>,
-    /// Operation whose result is written wrongly, and by how much.
+    /// Operation whose result is written wrongly, and the error added to it.
     pub wrong_result: Option<(usize, i32)>,
 }
 
@@ -89,7 +89,7 @@ impl Chain {
         Operand::Result(self.operations.len() - 1)
     }
 
-    /// The result of each operation; `None` where one is out of range.
+    /// The result of each operation; `None` if any is out of range.
     pub fn values(&self) -> Option<Vec<u32>> {
         let mut values: Vec<u32> = Vec::with_capacity(self.operations.len());
         for (i, operation) in self.operations.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Chain {
         Some(values)
     }
 
-    /// Value of an operand when the chain is as it stands.
+    /// Value of an operand in the current chain.
     pub fn value(&self, operand: Operand) -> Option<u32> {
         match operand {
             Operand::Given(n) => Some(n),
@@ -114,8 +114,8 @@ impl Chain {
         }
     }
 
-    /// The lines where operations `groups[i]..groups[i + 1]` share line `i`, without the final line.
-    /// `None` where a value is out of range or a group has no expression without parentheses.
+    /// The lines of the solution without the final line; operations `groups[i]..groups[i + 1]` share line
+    /// `i`. `None` if a value is out of range or a group cannot be written without parentheses.
     pub fn lines(&self, groups: &[usize]) -> Option<Vec<String>> {
         let values = self.values()?;
         groups
@@ -128,7 +128,7 @@ impl Chain {
             .collect()
     }
 
-    /// Whether operations `first..end` can stand in one line.
+    /// Whether operations `first..end` can share one line.
     pub fn mergeable(&self, first: usize, end: usize) -> bool {
         let inner_used_once = (first..end - 1).all(|i| {
             let uses = |range: std::ops::Range<usize>| {
@@ -144,7 +144,7 @@ impl Chain {
         inner_used_once && self.expression(end - 1, first, &zeros).is_some()
     }
 
-    /// Operation `index` with the results of `first..index` written out in place.
+    /// Operation `index`, with the results of `first..index` replaced by their expressions.
     fn expression(&self, index: usize, first: usize, values: &[u32]) -> Option<String> {
         let operation = &self.operations[index];
         let side = |operand: Operand, is_right: bool| match operand {
@@ -159,7 +159,7 @@ impl Chain {
         Some(format!("{left} {} {right}", operation.op.symbol()))
     }
 
-    /// Whether the written-out form of an operation holds no sum or difference.
+    /// Whether the expression of an operation contains no sum or difference.
     fn is_tight(&self, index: usize, first: usize) -> bool {
         let operation = &self.operations[index];
         operation.op.binds()
@@ -169,7 +169,7 @@ impl Chain {
             })
     }
 
-    /// The clauses of a group, joined; connectives only where nothing is echoed.
+    /// The clauses of a group, joined; if no operation has a clause of the question, the connective instead.
     fn clause(&self, first: usize, end: usize) -> String {
         let mut text = String::new();
         let mut subject = "";
@@ -196,7 +196,7 @@ impl Chain {
     }
 }
 
-/// Whether an inner operation may stand beside an outer one without parentheses.
+/// Whether an inner operation can be an operand of an outer one without parentheses.
 fn fits(inner: Op, outer: Op, is_right: bool) -> bool {
     match (outer, is_right) {
         (Op::Add, _) | (Op::Sub, false) => true,
@@ -206,7 +206,7 @@ fn fits(inner: Op, outer: Op, is_right: bool) -> bool {
     }
 }
 
-/// The number an operand stands for, given the results so far.
+/// The number of an operand, given the results so far.
 fn resolve(operand: Operand, values: &[u32]) -> u32 {
     match operand {
         Operand::Given(n) => n,

@@ -1,7 +1,7 @@
-//! Comparisons: several people's things, each told by another's.
+//! Comparison problems: the numbers of several people's things, each given relative to another person's.
 //!
-//! Fills a [`Draft`]. The question may need only some of the people, and the sentences may come in
-//! any order, so a solver has to find the way back.
+//! Fills a [`Draft`]. The question may need only some of the people, and the sentences may come in any
+//! order, so a solver has to find the relevant chain.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,17 +10,17 @@ use super::super::words::{OBJECTS, PEOPLE, chance, pick, pick_some, shuffle};
 use super::chain::{Op, Operand};
 use super::draft::{Draft, Kind, Operation};
 
-/// Probability that the sentences stand in any order.
+/// Probability that the sentences are shuffled.
 const SHUFFLED: f64 = 0.2;
 
-/// How one person's number follows from an earlier person's.
+/// How one person's number is computed from an earlier person's.
 struct Relation {
     parent: usize,
     op: Op,
     amount: u32,
 }
 
-/// What the question asks for.
+/// The quantity that the question asks for.
 enum Goal {
     One(usize),
     Sum(usize, usize),
@@ -28,7 +28,7 @@ enum Goal {
     All,
 }
 
-/// A comparison with `level` operations, or `None` where the draw led elsewhere.
+/// A comparison with `level` operations, or `None` if the draw does not lead to one.
 pub(super) fn comparison(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     let size = rng.random_range(2..=5_usize);
     let names: Vec<&str> = pick_some(rng, &PEOPLE, size).iter().map(|p| p.0).collect();
@@ -69,7 +69,7 @@ pub(super) fn comparison(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     Some(draft)
 }
 
-/// Relations of persons `1..size` and everybody's number.
+/// Relations of persons `1..size`, and the number of every person.
 fn relations(rng: &mut ChaCha8Rng, size: usize, start: u32) -> Option<(Vec<Relation>, Vec<u32>)> {
     let mut numbers = vec![start];
     let mut relations = Vec::with_capacity(size - 1);
@@ -98,7 +98,7 @@ fn phrase(relation: &Relation, parent: &str) -> String {
     }
 }
 
-/// Draws what is asked.
+/// Draws the question.
 fn goal(rng: &mut ChaCha8Rng, numbers: &[u32]) -> Goal {
     let size = numbers.len();
     let (a, b) = (rng.random_range(0..size - 1), size - 1);
@@ -111,7 +111,7 @@ fn goal(rng: &mut ChaCha8Rng, numbers: &[u32]) -> Goal {
     }
 }
 
-/// Which persons' numbers the goal needs, the first person's always.
+/// Which persons' numbers the goal needs; the first person's is always included.
 fn needed(goal: &Goal, relations: &[Relation], size: usize) -> Vec<bool> {
     let mut needed = vec![matches!(goal, Goal::All); size];
     needed[0] = true;
@@ -131,7 +131,7 @@ fn needed(goal: &Goal, relations: &[Relation], size: usize) -> Vec<bool> {
     needed
 }
 
-/// Operations after everybody's number is known.
+/// Number of operations after all persons' numbers are known.
 fn final_operations(goal: &Goal, size: usize) -> usize {
     match goal {
         Goal::One(_) => 0,
@@ -140,7 +140,7 @@ fn final_operations(goal: &Goal, size: usize) -> usize {
     }
 }
 
-/// Adds the last operations and returns the sentence that asks for them.
+/// Adds the last operations and returns the sentence of the question.
 fn conclude(
     draft: &mut Draft,
     goal: &Goal,

@@ -1,8 +1,8 @@
-//! Believable wrong steps: a changed result, an operand from elsewhere, another operation, a stale
-//! intermediate result, a wrong last line.
+//! Plausible wrong steps: a changed result, a wrong operand, another operation, a stale intermediate
+//! result, a wrong last line.
 //!
-//! The chain is altered, not the text, so later lines follow from the alteration. The kinds are
-//! those a small model makes when it binds a number to the wrong clause.
+//! The chain is altered, not the text, so later lines follow from the alteration. A small model makes
+//! errors of these kinds when it binds a number to the wrong clause.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -12,16 +12,17 @@ use super::super::worked::{Flawed, final_line};
 use super::chain::{Chain, Clause, MAX_VALUE, Op, Operand, Operation};
 use super::draft::Draft;
 
-/// Probability that a misread number is also echoed wrongly.
+/// Probability that a misread number is also repeated wrongly in the clause.
 const ECHOED: f64 = 0.5;
-/// Share of wrong last lines that come too early, as an earlier result taken for the answer.
+/// Share of wrong last lines that come too early, with an earlier result as the answer.
 const TOO_EARLY: f64 = 0.3;
-/// Draws before giving up; nearly always one of the first few does.
+/// Draws before giving up; nearly always one of the first few succeeds.
 const ATTEMPTS: usize = 40;
-/// Share of wrong last lines: somewhat below one line in five, so that it can be judged too.
+/// Share of corrupted solutions whose last line is the wrong one: somewhat below one in five, so that
+/// last lines are judged too.
 const WRONG_FINAL: f64 = 0.15;
 
-/// A solution in these groups with one wrong line.
+/// A solution with lines in these groups, one of them wrong.
 pub(super) fn corrupt(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Option<Flawed> {
     let chain = &draft.chain;
     let values = chain.values()?;
@@ -53,7 +54,7 @@ pub(super) fn corrupt(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> 
     None
 }
 
-/// The right operand becomes another number, in the equation alone or in the clause as well.
+/// Replaces the right operand by another number, in the equation alone or in the clause as well.
 fn misread(rng: &mut ChaCha8Rng, operation: &mut Operation, given: &[u32]) {
     let number = *pick(rng, given);
     let right = std::mem::replace(&mut operation.right, Operand::Given(number));
@@ -69,8 +70,8 @@ fn misread(rng: &mut ChaCha8Rng, operation: &mut Operation, given: &[u32]) {
     }
 }
 
-/// Right lines, then an answer that they do not give: an earlier result (perhaps at once), a number
-/// of the question, or a changed result.
+/// Right lines, then an answer that does not follow from them: an earlier result (perhaps with the lines
+/// cut short there), a number of the question, or a changed result.
 fn wrong_final(
     rng: &mut ChaCha8Rng,
     chain: &Chain,
@@ -107,7 +108,7 @@ fn given_numbers(chain: &Chain) -> Vec<u32> {
         .collect()
 }
 
-/// A left operand that is no longer, or never was, the one to go on from.
+/// A wrong left operand: an earlier intermediate result, or a number of the question.
 fn stale(rng: &mut ChaCha8Rng, chain: &Chain, at: usize, given: &[u32]) -> Operand {
     match chain.operations[at].left {
         Operand::Result(i) if i > 0 => Operand::Result(rng.random_range(0..i)),

@@ -1,10 +1,10 @@
-//! An arithmetic problem while it is written: sentences, the chain, and the values so far.
+//! An arithmetic problem under construction: its sentences and its chain of operations.
 //!
-//! All three kinds of problem fill it.
+//! All three kinds of problems are built with it.
 
 use super::chain::{Chain, Clause, Op, Operand};
 
-/// Which kind of word problem a draft is.
+/// The kind of a word problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Story,
@@ -16,8 +16,8 @@ impl Kind {
     /// All three, in the order in which they are drawn.
     pub const ALL: [Self; 3] = [Self::Story, Self::Comparison, Self::Shopping];
 
-    /// Probability that a chain of the corpus merges operations: measured to leave a small model
-    /// half right (between 0.2 and 0.65 per kind).
+    /// Probability that a solution of the corpus merges operations. Chosen so that a small model gets
+    /// about half of the problems right (measured: between 0.2 and 0.65 per kind).
     pub fn merge_probability(self) -> f64 {
         match self {
             Self::Story => 0.5,
@@ -44,19 +44,19 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Nothing said, nothing computed.
+    /// An empty draft.
     pub fn new(kind: Kind) -> Self {
         Self { kind, sentences: Vec::new(), chain: Chain::default() }
     }
 
-    /// Adds a sentence `subject rest.` and the operation it asks for.
+    /// Adds a sentence `subject rest.` and the operation that it describes.
     pub fn tell(&mut self, subject: &str, rest: &str, operation: Operation) -> Operand {
         let Operation { left, op, right } = operation;
         self.sentences.push(format!("{subject} {rest}."));
         self.chain.push(Clause::Echo(subject.into(), rest.into()), left, op, right)
     }
 
-    /// Adds an operation that no clause of the question asks for.
+    /// Adds an operation that no clause of the question describes.
     pub fn conclude(
         &mut self,
         connective: &'static str,

@@ -1,7 +1,7 @@
-//! Shopping: prices, amounts, coupons, and what is left.
+//! Shopping problems: prices, amounts, coupons, and the money that is left.
 //!
-//! Fills a [`Draft`]. Prices stand beside the amounts or apart from them; in the second form a
-//! solver has to bring the two together.
+//! Fills a [`Draft`]. Each price is given beside its amount, or prices and amounts are given separately;
+//! then a solver has to match them.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use super::super::words::{OBJECTS, PEOPLE, chance, pick_some};
 use super::chain::{Clause, Op, Operand};
 use super::draft::{Draft, Kind, Operation};
 
-/// What happens besides the purchase; each adds one operation.
+/// Events besides the purchase; each adds one operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extra {
     Coupon,
@@ -19,7 +19,7 @@ enum Extra {
     Share,
 }
 
-/// Sets of extras that make sense together, by how many operations they add.
+/// Sets of extras that make sense together, by the number of operations that they add.
 const EXTRAS: [&[&[Extra]]; 4] = [
     &[&[]],
     &[&[Extra::Left], &[Extra::Left], &[Extra::Coupon], &[Extra::Share]],
@@ -27,7 +27,7 @@ const EXTRAS: [&[&[Extra]]; 4] = [
     &[&[Extra::Coupon, Extra::Earns, Extra::Left]],
 ];
 
-/// A purchase with `level` operations, or `None` where the draw led to a dead end.
+/// A purchase with `level` operations, or `None` if the draw does not lead to one.
 pub(super) fn shopping(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     let kinds = rng.random_range(1..=4_usize);
     let added = (level as usize).checked_sub(2 * kinds - 1)?;
@@ -78,7 +78,7 @@ pub(super) fn shopping(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     Some(draft)
 }
 
-/// Amounts and prices of `kinds` things; returns the whole cost.
+/// Adds amounts and prices of `kinds` things; returns the total cost.
 fn purchase(
     rng: &mut ChaCha8Rng,
     draft: &mut Draft,

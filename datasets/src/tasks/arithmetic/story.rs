@@ -1,7 +1,7 @@
-//! Stories: one person's things through several events.
+//! Stories: the number of one person's things changes through several events.
 //!
-//! Fills a [`Draft`]; the events are those of primary school books (gains, losses, groups of equal
-//! size, shares).
+//! Fills a [`Draft`]. The events are those of primary school books: gains, losses, groups of equal size,
+//! shares.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use super::super::words::{OBJECTS, PEOPLE, chance, pick, pick_some};
 use super::chain::{MAX_VALUE, Op, Operand};
 use super::draft::{Draft, Kind, Operation};
 
-/// A story with `level` operations, or `None` where the draw led to a dead end.
+/// A story with `level` operations, or `None` if the draw does not lead to one.
 pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     let cast = pick_some(rng, &PEOPLE, 2);
     let ((name, pronoun), (friend, _)) = (cast[0], cast[1]);
@@ -44,14 +44,14 @@ pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     Some(draft)
 }
 
-/// Who a story is about.
+/// The people of a story.
 struct People<'a> {
-    /// What the person is called after the first sentence.
+    /// The pronoun used for the person after the first sentence.
     pronoun: &'a str,
     friend: &'a str,
 }
 
-/// One operation on what the person has.
+/// Adds an event with one operation on the number of the person's things.
 fn simple_event(
     rng: &mut ChaCha8Rng,
     draft: &mut Draft,
@@ -94,7 +94,7 @@ fn simple_event(
     Some(draft.tell(pronoun, &rest, operation))
 }
 
-/// Several groups of equal size come or go: a product, then a sum or difference.
+/// Adds an event in which several groups of equal size come or go: a product, then a sum or difference.
 fn groups_event(
     rng: &mut ChaCha8Rng,
     draft: &mut Draft,

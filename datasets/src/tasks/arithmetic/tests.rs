@@ -1,4 +1,4 @@
-//! What only the inside can see: wrong lines against the values of the same groups, and merging.
+//! Tests that need private items: wrong lines against the values of the same groups, and merging.
 
 use super::chain::{Chain, Clause, Op, Operand};
 use super::*;

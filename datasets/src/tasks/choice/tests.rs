@@ -1,4 +1,4 @@
-//! What only the inside can see: where a wrong line leaves the chain.
+//! Tests that need private items: where a wrong line leaves the chain.
 
 use super::*;
 use crate::keyed_rng;

@@ -1,17 +1,17 @@
-//! Moves of a Countdown game: two of the numbers left become one, and the expression that results.
+//! Moves of a Countdown game: two of the remaining numbers are replaced by one, and the expression grows.
 //!
-//! Plays the game, looks for a way to a target, and writes expressions with spaces around every
-//! sign and no needless parentheses.
+//! Plays the game, searches for a way to a target, and writes expressions with spaces around every sign
+//! and no needless parentheses.
 
-/// Largest number a move may make.
+/// Largest result of a move.
 pub(super) const MAX_VALUE: u32 = 99;
 
-/// A number on the table with the expression that made it.
+/// A number on the table and the expression that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub value: u32,
     pub text: String,
-    /// Sign of the outermost operation, a space for a plain number.
+    /// Sign of the outermost operation; a space for a plain number.
     pub sign: char,
 }
 
@@ -24,13 +24,13 @@ pub(super) struct Move {
     pub result: u32,
 }
 
-/// Numbers as they lie on the table at the start.
+/// The table at the start of a game.
 pub(super) fn table(numbers: &[u32]) -> Vec<Item> {
     numbers.iter().map(|&n| Item { value: n, text: n.to_string(), sign: ' ' }).collect()
 }
 
-/// All legal moves: results are whole, from 1 to [`MAX_VALUE`]; sums and products once, larger
-/// number first.
+/// All legal moves: results are integers from 1 to [`MAX_VALUE`]; each sum and product is listed once,
+/// with the larger number first.
 pub(super) fn moves(values: &[u32]) -> Vec<Move> {
     let mut all = Vec::new();
     for left in 0..values.len() {
@@ -54,7 +54,7 @@ pub(super) fn moves(values: &[u32]) -> Vec<Move> {
     all
 }
 
-/// The values after a move: those that are left in their order, then the result.
+/// The values after a move: the remaining ones in their order, then the result.
 pub(super) fn after(values: &[u32], step: Move) -> Vec<u32> {
     let mut rest: Vec<u32> = values
         .iter()
@@ -85,13 +85,13 @@ pub(super) fn play(table: &[Item], step: Move) -> Vec<Item> {
     rest
 }
 
-/// Whether the target lies on the table or can be made from it.
+/// Whether the target is among the values or can be made from them.
 pub(super) fn reachable(values: &[u32], target: u32) -> bool {
     values.contains(&target)
         || moves(values).into_iter().any(|step| reachable(&after(values, step), target))
 }
 
-/// An operand as it stands beside a sign, in parentheses where it must be.
+/// An operand as written beside a sign, in parentheses if needed.
 fn beside(item: &Item, sign: char, is_right: bool) -> String {
     let inner_sum = matches!(item.sign, '+' | '-');
     let needs = match sign {

@@ -1,4 +1,4 @@
-//! What only the inside can see: dead ends and false moves.
+//! Tests that need private items: dead ends and false moves.
 
 use super::*;
 use crate::keyed_rng;

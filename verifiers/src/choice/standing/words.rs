@@ -1,6 +1,6 @@
 //! Words that lead to a choice, praise it or deny it.
 
-/// What follows a label that is chosen by the words behind it.
+/// Words after a label that choose it.
 pub(super) const PRAISE: [&str; 23] = [
     "is the only choice",
     "is the only option",
@@ -27,7 +27,7 @@ pub(super) const PRAISE: [&str; 23] = [
     "\u{662f}\u{6b63}\u{786e}",
 ];
 
-/// What follows an item of a list of the options that is called right.
+/// Words after an item in a list of the options that call it right.
 pub(super) const TICKS: [&str; 8] = [
     "correct",
     "right",
@@ -39,7 +39,7 @@ pub(super) const TICKS: [&str; 8] = [
     "this is correct",
 ];
 
-/// Words right before a chosen label.
+/// Words directly before a chosen label.
 pub(super) const LEADS: [&str; 46] = [
     "is",
     "it's",
@@ -89,7 +89,7 @@ pub(super) const LEADS: [&str; 46] = [
     "statements",
 ];
 
-/// Clauses of one or two words in front of a label that stands behind a comma: "Therefore, B."
+/// Short clauses before a comma and a label: "Therefore, B."
 pub(super) const OPENERS: [&str; 18] = [
     "therefore",
     "so",
@@ -111,7 +111,7 @@ pub(super) const OPENERS: [&str; 18] = [
     "to sum up",
 ];
 
-/// Words by which a clause examines an option and does not choose it.
+/// Words of a clause that examines an option and does not choose it.
 pub(super) const EXAMINING: [&str; 24] = [
     "next",
     "check",
@@ -139,7 +139,7 @@ pub(super) const EXAMINING: [&str; 24] = [
     "remaining",
 ];
 
-/// What Chinese and Japanese put right before a chosen label.
+/// Chinese and Japanese words directly before a chosen label.
 pub(super) const SIGNS: [&str; 9] = [
     "\u{9009}",
     "\u{9009}\u{62e9}",
@@ -152,7 +152,7 @@ pub(super) const SIGNS: [&str; 9] = [
     "\u{9078}\u{629e}\u{80a2}",
 ];
 
-/// What they put before or behind a label that is denied or doubted.
+/// Chinese and Japanese words before or after a label that is denied or doubted.
 pub(super) const DENIED_BEFORE: [&str; 14] = [
     "\u{4e0d}\u{662f}",
     "\u{975e}",

@@ -1,9 +1,9 @@
-//! Whether a sentence asserts a value that nothing announces, told by the shape of the sentence.
+//! Decides, from the form of a sentence, whether it asserts a value that no words announce.
 //!
-//! [`loose`](super::loose) asks here. A value counts where it is all of its line, the right side of an
+//! Called by [`loose`](super::loose). A value counts if it is all of its line, the right side of an
 //! equation, the complement of a linking verb, the object of a verb that counts something, or the subject
-//! of a sentence that counts. Every other place ("exceeds 29", "rule 29 out", "29 was my first idea")
-//! asserts nothing: the lists of these files say what is taken, and what they lack is left undecided.
+//! of a sentence that counts. Every other position ("exceeds 29", "rule 29 out", "29 was my first idea")
+//! asserts nothing. The lists in these files are positive lists: a form that they lack stays undecided.
 
 mod equation;
 mod predicate;
@@ -15,10 +15,10 @@ use super::tongues::unspaced;
 /// Longest sentence around a value that is read, in bytes.
 const MAX_SENTENCE: usize = 512;
 
-/// Most words behind a comma that are an aside and no clause: ", as we wanted".
+/// Maximum number of words after a comma that form an aside and not a clause: ", as we wanted".
 const MAX_ASIDE: usize = 3;
 
-/// Words that make a statement conditional, tentative or denied, wherever in it they stand.
+/// Words that make a statement conditional, tentative or denied, at any position in it.
 const QUALIFIERS: [&str; 24] = [
     "but",
     "not",
@@ -46,7 +46,7 @@ const QUALIFIERS: [&str; 24] = [
     "yet",
 ];
 
-/// Words of labels in front of what is no result.
+/// Labels of values that are not results.
 const OTHER_LABELS: [&str; 14] = [
     "given",
     "hint",
@@ -64,7 +64,7 @@ const OTHER_LABELS: [&str; 14] = [
     "remember",
 ];
 
-/// Whether the sentence around `value` asserts it; `before` and `after` are the texts around it.
+/// Whether the sentence around `value` asserts it; `before` and `after` are the texts around the value.
 pub(super) fn asserts_value(before: &str, value: &str, after: &str) -> bool {
     let lead = lead(before);
     let (tail, later) = sentence(after);
@@ -98,7 +98,7 @@ pub(super) fn asserts_value(before: &str, value: &str, after: &str) -> bool {
     verb::is_governed(before, lead, value, counted)
 }
 
-/// The part of a sentence in front of its value, without the marks around the value.
+/// The part of a sentence before its value, without the marks around the value.
 fn lead(before: &str) -> &str {
     let before = super::tail(before, MAX_SENTENCE);
     let starts = before.match_indices(['.', '!', '?', '\n', '。']).filter_map(|(at, mark)| {
@@ -110,7 +110,7 @@ fn lead(before: &str) -> &str {
     before[start..].trim_start_matches(['*', '#', ' ', '_', '>', '"']).trim_end_matches(marks)
 }
 
-/// The rest of a sentence behind its value, and what follows it.
+/// The rest of a sentence after its value, and the text after the sentence.
 fn sentence(after: &str) -> (&str, &str) {
     let after = super::head(after, MAX_SENTENCE);
     let end = after.char_indices().find(|&(at, c)| {
@@ -123,14 +123,15 @@ fn sentence(after: &str) -> (&str, &str) {
     end.map_or((after, ""), |(at, _)| after.split_at(at))
 }
 
-/// Whether a full stop ends a title or an abbreviation: a small letter or a figure follows.
+/// Whether a full stop ends a title or an abbreviation: a lower-case letter or a known title shows it.
 fn is_abbreviated(before: &str, next: &str) -> bool {
     let word = before.rsplit(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     let goes_on = next.trim_start_matches(' ').starts_with(|c: char| c.is_lowercase());
     goes_on && next.starts_with(' ') || matches!(word, "Mr" | "Mrs" | "Ms" | "Dr" | "St")
 }
 
-/// Whether what follows the sentence of a value says nothing of it: no words, or a closing formula.
+/// Whether the text after the sentence of a value says nothing about the value: it has no words, or is a
+/// closing formula.
 fn is_closing(later: &str) -> bool {
     let said = words(later);
     let closing =
@@ -149,7 +150,7 @@ fn is_qualifier(word: &str) -> bool {
     QUALIFIERS.contains(&word) || word.ends_with("n't")
 }
 
-/// Whether a lead is one to three words and a comma in front of the sentence: "Overall, ".
+/// Whether the text before is an opener of one to three words and a comma: "Overall, ".
 fn opens(lead: &str) -> bool {
     let Some(opener) = lead.trim_end().strip_suffix(',') else { return false };
     let said = words(opener);
@@ -158,7 +159,8 @@ fn opens(lead: &str) -> bool {
         && !said.iter().any(|w| is_qualifier(w) || stance::is_doubt(w))
 }
 
-/// Whether a lead is a label of a few words: "Final:", "Redoing it:", or one word in front of a formula: "center".
+/// Whether the text before is a label of a few words, such as "Final:" or "Redoing it:", or one word
+/// before a formula, such as "center".
 fn is_label(lead: &str, value: &str, behind: &[String]) -> bool {
     let said = words(lead.rsplit(", ").next().unwrap_or(lead));
     let sure = !said
@@ -171,8 +173,8 @@ fn is_label(lead: &str, value: &str, behind: &[String]) -> bool {
     sure && (marked || named)
 }
 
-/// Whether a lead says that the value behind it repeats the one before: "that is,", "$...$ radians, or", or
-/// puts another in its place: "wait, no,".
+/// Whether the text before says that the value repeats the previous one ("that is,", "$...$ radians, or")
+/// or replaces it ("wait, no,").
 fn restates(lead: &str, value: &str) -> bool {
     let repeats = [", that is,", ", i.e.,", ", i.e."].iter().any(|mark| lead.ends_with(mark));
     let replaces = ["wait, no,", "no, wait,", "rather,", "sorry,"];
@@ -180,7 +182,7 @@ fn restates(lead: &str, value: &str) -> bool {
     repeats || formula || replaces.iter().any(|mark| lead.to_lowercase().ends_with(mark))
 }
 
-/// Whether a comma and a clause of its own stand behind a value: ", which overlooks the corner tiles".
+/// Whether a comma and a separate clause follow a value: ", which overlooks the corner tiles".
 fn has_clause(tail: &str) -> bool {
     tail.split_once(',').is_some_and(|(_, clause)| words(clause).len() > MAX_ASIDE)
 }

@@ -1,10 +1,10 @@
-//! What the words behind a value say: that it counts something ("29 people attended"), that it is what was asked
-//! for ("29 is the answer"), or something else ("29 is too many").
+//! Meaning of the words after a value: the value counts something ("29 people attended"), it is the
+//! answer ("29 is the answer"), or something else is said about it ("29 is too many").
 
 use super::super::stance;
 use super::is_qualifier;
 
-/// Verbs with which a predicate about a value itself starts: "29 is ...", "29 would ...".
+/// Verbs at the beginning of a predicate about the value itself: "29 is ...", "29 would ...".
 const PREDICATES: [&str; 31] = [
     "is",
     "was",
@@ -39,26 +39,27 @@ const PREDICATES: [&str; 31] = [
     "makes",
 ];
 
-/// Words behind a verb in the third person, by which it is told from a noun in the plural.
+/// Words after a verb in the third person that distinguish it from a plural noun.
 const DETERMINERS: [&str; 21] = [
     "the", "a", "an", "our", "my", "your", "this", "these", "those", "both", "all", "every",
     "each", "too", "to", "no", "neither", "what", "one", "it", "them",
 ];
 
-/// Nouns that what is asked for goes by.
+/// Nouns for the quantity that a question asks for.
 const ASKED: [&str; 17] = [
     "answer", "answers", "total", "solution", "result", "value", "number", "sum", "one", "least",
     "most", "smallest", "largest", "greatest", "maximum", "minimum", "final",
 ];
 
-/// Whether the words behind a value at the start of a sentence count something: "people attended", or
-/// call it the answer. Without words the value is all of its line.
+/// Whether the words after a value at the beginning of a sentence count something ("people attended") or
+/// call it the answer. Without words, the value is all of its line.
 pub(super) fn counts(value: &str, behind: &[String]) -> bool {
     let measured = value.contains(char::is_alphabetic) && is_passive(behind);
     praises(behind) || measured || !is_predicate(behind) && behind.len() <= 12
 }
 
-/// "is the answer", "is our final answer", "is the smallest such number".
+/// Whether the words call the value the answer: "is the answer", "is our final answer", "is the smallest
+/// such number".
 pub(super) fn praises(behind: &[String]) -> bool {
     match behind {
         [verb, article, rest @ ..] => {
@@ -71,21 +72,21 @@ pub(super) fn praises(behind: &[String]) -> bool {
     }
 }
 
-/// Whether the words behind a value say something about it: a verb, or a word in the third person with its
-/// object ("fails the check", but not "boys passed the test").
+/// Whether the words after a value form a predicate about it: a verb, or a word in the third person with
+/// its object ("fails the check", but not "boys passed the test").
 pub(super) fn is_predicate(behind: &[String]) -> bool {
     let word = |at: usize| behind.get(at).map_or("", String::as_str);
     let transitive = word(0).ends_with('s') && DETERMINERS.contains(&word(1)) && behind.len() > 2;
     PREDICATES.contains(&word(0)) || transitive || word(0).ends_with("ed")
 }
 
-/// Whether the predicate of a result refuses it: "is not what we want", "is too many".
+/// Whether the predicate of a result rejects it: "is not what we want", "is too many".
 pub(super) fn is_refused(behind: &[String]) -> bool {
     let refuses = |w: &String| is_qualifier(w) || stance::is_doubt(w);
     is_predicate(behind) && behind.iter().take(4).any(refuses)
 }
 
-/// "are needed", "were sold": what happens to an amount.
+/// Whether the words are a passive: "are needed", "were sold".
 fn is_passive(behind: &[String]) -> bool {
     match behind {
         [verb, what, ..] => {

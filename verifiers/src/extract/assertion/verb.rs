@@ -1,10 +1,10 @@
-//! Verbs in front of a value that take it as their complement ("the total is 29") or object ("she needs 29").
+//! Verbs before a value that have it as their complement ("the total is 29") or object ("she needs 29").
 
 use super::super::stance::{self, clause_words};
 use super::words;
 use crate::syntax::names;
 
-/// Adverbs and articles that may stand between a verb and its value.
+/// Adverbs and articles that may come between a verb and its value.
 const ADVERBS: [&str; 32] = [
     "therefore",
     "thus",
@@ -40,7 +40,7 @@ const ADVERBS: [&str; 32] = [
     "a",
 ];
 
-/// Verbs whose object or complement right behind them is a result, whatever their subject.
+/// Verbs whose object or complement directly after them is a result, with any subject.
 const RESULTS: [&str; 53] = [
     "is",
     "are",
@@ -97,7 +97,7 @@ const RESULTS: [&str; 53] = [
     "é",
 ];
 
-/// Verbs by which somebody or something has, needs or moves an amount; their object may be a bare number.
+/// Verbs of having, needing or moving an amount; their object may be a bare number.
 const AMOUNTS: [&str; 42] = [
     "needs", "need", "needed", "costs", "cost", "pays", "pay", "paid", "earns", "earn", "earned",
     "spends", "spend", "spent", "takes", "take", "took", "saves", "save", "saved", "uses", "used",
@@ -105,10 +105,10 @@ const AMOUNTS: [&str; 42] = [
     "weighed", "receives", "received", "contains", "holds", "raised", "owes", "measures", "lasts",
 ];
 
-/// Verbs of result that are commands where nothing stands before them: "Find 5 numbers".
+/// Verbs of result that are commands at the beginning of a clause: "Find 5 numbers".
 const IMPERATIVES: [&str; 8] = ["get", "give", "make", "leave", "find", "have", "count", "yield"];
 
-/// Words in front of "to" that make what follows a result: "comes to", "simplifies to".
+/// Words before "to" that make the following value a result: "comes to", "simplifies to".
 const RESULTING: [&str; 18] = [
     "comes",
     "come",
@@ -130,7 +130,7 @@ const RESULTING: [&str; 18] = [
     "corresponds",
 ];
 
-/// Verbs of a change that ends at the value behind "to".
+/// Verbs of a change that ends at the value after "to".
 const MOVING: [&str; 12] = [
     "dropped",
     "drops",
@@ -146,14 +146,14 @@ const MOVING: [&str; 12] = [
     "decreases",
 ];
 
-/// Words in front of "be" that leave no doubt.
+/// Words before "be" that leave no doubt.
 const SETTLED: [&str; 4] = ["will", "must", "should", "therefore"];
 
-/// Verbs in front of "to" by which what follows is so: "needs to sell".
+/// Verbs before "to" that make the following action a fact: "needs to sell".
 const OBLIGING: [&str; 11] =
     ["needs", "need", "needed", "has", "have", "had", "able", "going", "takes", "take", "took"];
 
-/// Words that are no verbs and so never take a value as their object.
+/// Words that are not verbs and so never have a value as their object.
 const FUNCTION_WORDS: [&str; 60] = [
     "than", "over", "under", "above", "below", "from", "to", "with", "by", "between", "of", "at",
     "in", "on", "least", "most", "almost", "nearly", "maybe", "or", "and", "not", "out", "off",
@@ -163,7 +163,7 @@ const FUNCTION_WORDS: [&str; 60] = [
     "say",
 ];
 
-/// Verbs about statements; their object is named and not asserted.
+/// Verbs about statements; their object is mentioned and not asserted.
 const MENTIONS: [&str; 57] = [
     "think",
     "thinks",
@@ -224,14 +224,15 @@ const MENTIONS: [&str; 57] = [
     "suspected",
 ];
 
-/// Subjects of the calculation rather than of the story: only a verb of result asserts their value.
+/// Subjects of the calculation, not of the word problem's story: only a verb of result asserts their
+/// value.
 const ABSTRACT: [&str; 28] = [
     "it", "this", "that", "which", "what", "answer", "value", "result", "total", "number",
     "solution", "sum", "x", "n", "i", "we", "you", "one", "nobody", "anyone", "somebody",
     "someone", "students", "people", "estimate", "guess", "limit", "bound",
 ];
 
-/// Words of a subject that is another value than the one asked for: "the upper bound", "our first attempt".
+/// Words of a subject that is another value than the answer: "the upper bound", "our first attempt".
 const TENTATIVE: [&str; 12] = [
     "bound",
     "original",
@@ -247,7 +248,7 @@ const TENTATIVE: [&str; 12] = [
     "before",
 ];
 
-/// Words that may stand before a statement without taking it back: "this means that there are".
+/// Words before a statement that do not take it back: "this means that there are".
 const CONCLUDING: [&str; 27] = [
     "means",
     "mean",
@@ -278,14 +279,14 @@ const CONCLUDING: [&str; 27] = [
     "confirms",
 ];
 
-/// First words of a statement behind "that"; behind others, "that" opens a relative clause.
+/// First words of a statement after "that"; before other words, "that" begins a relative clause.
 const OPENERS: [&str; 9] = ["the", "there", "it", "this", "our", "his", "her", "its", "their"];
 
-/// Whether a verb in front of a value takes it as its complement or object; `counted` says that a unit or a
-/// noun goes with the value.
+/// Whether a verb before a value has it as its complement or object; `counted`: whether the value has a
+/// unit or a noun.
 pub(super) fn is_governed(before: &str, lead: &str, value: &str, counted: bool) -> bool {
     let all = clause_words(&before[..end_of(before, lead)]);
-    // "five (5)" says its number twice.
+    // "five (5)" states its number twice.
     let filler = |w: &&String| ADVERBS.contains(&w.as_str()) || names::number_word(w).is_some();
     let skipped = all.iter().take_while(filler).count();
     let clause: Vec<&str> = all[skipped..].iter().map(String::as_str).collect();
@@ -329,12 +330,12 @@ pub(super) fn is_governed(before: &str, lead: &str, value: &str, counted: bool) 
     !intended && (amount || story && counted && takes_object(clause))
 }
 
-/// Where a lead, a slice of `before`, ends in it.
+/// End of `lead`, a slice of `before`, as a position in `before`.
 fn end_of(before: &str, lead: &str) -> usize {
     (lead.as_ptr() as usize + lead.len()).saturating_sub(before.as_ptr() as usize)
 }
 
-/// A clause, its last word first, without the person whom a verb gives its value: "gives us", "took him".
+/// A clause, last word first, without the indirect object between verb and value: "gives us", "took him".
 fn without_pronoun<'c, 'w>(clause: &'c [&'w str]) -> &'c [&'w str] {
     match clause {
         ["us" | "you" | "him" | "her" | "them" | "me", rest @ ..] if !rest.is_empty() => rest,
@@ -342,14 +343,14 @@ fn without_pronoun<'c, 'w>(clause: &'c [&'w str]) -> &'c [&'w str] {
     }
 }
 
-/// The words of a clause, its last word first, behind the conjunction that starts it anew: "so".
+/// The words of a clause, last word first, after a conjunction that starts it anew, such as "so".
 fn main_clause<'c, 'w>(clause: &'c [&'w str]) -> &'c [&'w str] {
     let starts = ["so", "but", "hence", "thus", "because", "and"];
     let end = clause.iter().skip(1).position(|w| starts.contains(w)).map(|at| at + 1);
     &clause[..end.unwrap_or(clause.len())]
 }
 
-/// Whether "to be" follows words that settle it: "turns out", "has".
+/// Whether "to be" follows words that make it a fact: "turns out", "has".
 fn leads_to(clause: &[&str]) -> bool {
     let word = clause.first().copied().unwrap_or_default();
     matches!(
@@ -358,14 +359,14 @@ fn leads_to(clause: &[&str]) -> bool {
     )
 }
 
-/// Whether a verb in front of "by" tells of a change: "increases", "expanded".
+/// Whether the verb before "by" describes a change: "increases", "expanded".
 fn changes(verb: &str) -> bool {
     let others =
         ["divided", "multiplied", "followed", "given", "replaced", "divides", "plus", "is"];
     (verb.ends_with('s') || verb.ends_with("ed")) && !others.contains(&verb)
 }
 
-/// "a total of", "has a length of".
+/// Whether the words before "of" measure something: "a total of", "has a length of".
 fn measures(clause: &[&str]) -> bool {
     let word = |at: usize| clause.get(at).copied().unwrap_or_default();
     let article = (2..5).find(|at| matches!(word(*at), "a" | "an" | "the"));
@@ -373,12 +374,12 @@ fn measures(clause: &[&str]) -> bool {
     word(1) == "total" || article.is_some_and(|at| held(at + 1))
 }
 
-/// Whether a sentence starts with a condition: "If there were twice as many, it would be".
+/// Whether the sentence contains a condition: "If there were twice as many, it would be".
 fn is_supposed(lead: &str) -> bool {
     words(lead).iter().any(|w| matches!(w.as_str(), "if" | "had" | "were" | "without" | "unless"))
 }
 
-/// Whether a sentence starts by speaking of another case than the one asked about: "Without the discount".
+/// Whether a sentence begins with another case than the one in question: "Without the discount".
 fn is_distanced(lead: &str) -> bool {
     let others = [
         "without",
@@ -400,7 +401,7 @@ fn is_distanced(lead: &str) -> bool {
     ];
     let said = words(lead);
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    // "If we forget the last row, we count": a case that who calculates makes up; "one of": not all.
+    // "If we forget the last row, we count" is a hypothetical case; "one of" is not all of them.
     said.first().is_some_and(|w| others.contains(w))
         || matches!(said.as_slice(), ["if", "we" | "you" | "i" | "one", ..] | ["one", "of", ..])
 }
@@ -411,7 +412,7 @@ fn is_modal(word: &str) -> bool {
         || matches!(word, "not" | "never" | "cannot")
 }
 
-/// Whether a clause about the calculation has a word of doubt in it.
+/// Whether a clause about the calculation contains a word of doubt.
 fn is_tentative(clause: &[&str]) -> bool {
     let another = |at: usize| {
         clause[at] == "guess" && !matches!(clause.get(at + 1), Some(&("my" | "best" | "final")))
@@ -424,7 +425,7 @@ fn is_tentative(clause: &[&str]) -> bool {
             .any(|w| is_modal(w) || stance::is_doubt(w) || mentions(w) || TENTATIVE.contains(w))
 }
 
-/// Whether the statement of a clause, its last word first, is the object of a verb that does not conclude it:
+/// Whether the statement of a clause, last word first, is the object of a verb that does not conclude it:
 /// "I once believed it was", "the assumption that there are".
 fn is_embedded(clause: &[&str]) -> bool {
     let pronoun = clause.iter().skip(1).take(2).position(|w| matches!(*w, "it" | "there"));
@@ -438,12 +439,12 @@ fn is_embedded(clause: &[&str]) -> bool {
     pronoun.is_some_and(|at| governs(at + 1)) || that.is_some_and(|at| stated(at) && !concluded(at))
 }
 
-/// Whether a unit or a currency belongs to a value.
+/// Whether a value has a unit or a currency.
 pub(super) fn is_measured(value: &str) -> bool {
     value.contains(|c: char| c.is_alphabetic() || "$€£¥%°".contains(c))
 }
 
-/// Whether the last word of a clause can be a verb with an object, behind a subject.
+/// Whether the last word of a clause can be a verb with an object, after a subject.
 fn takes_object(clause: &[&str]) -> bool {
     let [verb, subject, ..] = clause else { return false };
     let verbal = verb.chars().all(char::is_alphabetic);

@@ -1,10 +1,10 @@
-//! The words right before a box or a value that nothing announces: "not", "let x =", "we can rule out", "it
-//! might be".
+//! The words directly before a box, or before a value that no words announce: "not", "let x =", "we can
+//! rule out", "it might be".
 
 use super::lead::{asserts, is_misbelieved};
 use super::{RESTARTS, clause_words};
 
-/// Whether the words right before a box deny it: "not", "cannot be", "the wrong answer is".
+/// Whether the words directly before a box deny it: "not", "cannot be", "the wrong answer is".
 pub(crate) fn denies_box(before: &str) -> bool {
     let before = before.trim_end_matches(['$', '(', '[', '\\', ' ', '*', '\n', '=']);
     let words = clause_words(before);
@@ -39,14 +39,14 @@ pub(crate) fn denies_box(before: &str) -> bool {
         )
 }
 
-/// Whether the words right before a place only call it possible: "it might be".
+/// Whether the words directly before a value only call it possible: "it might be".
 pub(crate) fn is_guess(before: &str) -> bool {
     let words = clause_words(before);
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     word(0) == "be" && matches!(word(1), "might" | "may" | "could")
 }
 
-/// Whether the words right before a place exclude what follows: "we can rule out", "so we reject".
+/// Whether the words directly before a value exclude it: "we can rule out", "so we reject".
 fn eliminates(words: &[String]) -> bool {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let at = usize::from(matches!(word(0), "x" | "answer" | "value" | "solution" | "root"));
@@ -71,7 +71,7 @@ fn eliminates(words: &[String]) -> bool {
         )
 }
 
-/// First words of clauses that suppose, propose or examine.
+/// First words of clauses that suppose, propose or examine a value.
 const SUPPOSING: [&str; 18] = [
     "suppose",
     "supposing",
@@ -93,11 +93,12 @@ const SUPPOSING: [&str; 18] = [
     "maybe",
 ];
 
-/// Those behind which a value is only tried: "Let's test 17".
+/// Verbs after which a value is only tried: "Let's test 17".
 const EXAMINING: [&str; 8] =
     ["test", "try", "check", "verify", "consider", "suppose", "assume", "examine"];
 
-/// Whether the words right before a value name others by it: "any multiple of", "divisible by".
+/// Whether the words directly before a value use it to describe other numbers: "any multiple of",
+/// "divisible by".
 pub(crate) fn names_others(before: &str) -> bool {
     let words = clause_words(before);
     let word = |at: usize| words.get(at).map_or("", String::as_str);
@@ -105,7 +106,7 @@ pub(crate) fn names_others(before: &str) -> bool {
     word(0) == "of" && kinds.contains(&word(1)) || word(0) == "by" && word(1) == "divisible"
 }
 
-/// Whether the clause in front of a value only supposes or examines it: "Let x =", "if it is".
+/// Whether the clause before a value only supposes or examines it: "Let x =", "if it is".
 pub(crate) fn supposes(before: &str) -> bool {
     let words = clause_words(before);
     let restart = words.iter().position(|w| RESTARTS.contains(&w.as_str())).unwrap_or(words.len());

@@ -1,10 +1,10 @@
-//! Answers under a condition: "9 only if x is positive" and "had we added, the answer would be 9" name
+//! Answers under a condition: "9 only if x is positive" and "had we added, the answer would be 9" mention
 //! a value without stating that it is the answer.
 
 use super::{MAX_CLAUSE, is_sentence_end, starts_with_phrase, words};
 use crate::extract::prose;
 
-/// Words behind a value that make it depend on something.
+/// Words after a value that make it conditional.
 const CONDITIONS: [&str; 13] = [
     "only if",
     "only when",
@@ -21,11 +21,12 @@ const CONDITIONS: [&str; 13] = [
     "if",
 ];
 
-/// The same where no comma stands before them; behind one they say what the answer takes for granted.
+/// Words that make a value conditional unless a comma precedes them; after a comma they state what the
+/// answer assumes.
 const RESERVATIONS: [&str; 6] =
     ["provided", "as long as", "so long as", "assuming", "supposing", "but only"];
 
-/// What may follow "if" without making the answer depend on it: "9 if rounded".
+/// Words after "if" that do not make the answer conditional: "9 if rounded".
 const HARMLESS: [&str; 19] = [
     "rounded",
     "we round",
@@ -48,7 +49,7 @@ const HARMLESS: [&str; 19] = [
     "my",
 ];
 
-/// Whether the words of a statement make its value depend on something: "9 only if x is positive".
+/// Whether the words of a statement make its value conditional: "9 only if x is positive".
 pub(crate) fn is_conditional(statement: &str) -> bool {
     let depends =
         |at: usize| prose::closed_formula(&statement[..at]) && !is_harmless(&statement[at..]);
@@ -57,7 +58,8 @@ pub(crate) fn is_conditional(statement: &str) -> bool {
         || RESERVATIONS.iter().any(|r| places(statement, r).any(|at| depends(at) && !set_off(at)))
 }
 
-/// Whether the words right behind a value do: ", but only if x is positive", "(only when x > 0)".
+/// Whether the words directly after a value make it conditional: ", but only if x is positive", "(only
+/// when x > 0)".
 pub(crate) fn is_conditional_behind(after: &str) -> bool {
     let mut rest = after.trim_start_matches([' ', ',', ';', '(', '\u{2014}', '\u{2013}', '-']);
     for joiner in ["but", "and", "though", "that is", "this holds"] {
@@ -68,14 +70,15 @@ pub(crate) fn is_conditional_behind(after: &str) -> bool {
     CONDITIONS.iter().any(|c| starts_with_phrase(rest, c)) && !is_harmless(rest)
 }
 
-/// As [`is_conditional_behind`], of a value that nothing announces: word problems ask what somebody earns "if"
-/// something happens, so a plain "if" restricts nothing.
+/// As [`is_conditional_behind`], for a value that no words announce. Word problems ask what somebody
+/// earns "if" something happens, so a plain "if" directly after the value is not a restriction.
 pub(crate) fn is_restricted(after: &str) -> bool {
     is_conditional_behind(after) && !starts_with_phrase(after.trim_start(), "if")
 }
 
-/// Whether the sentence that ends where `before` ends tells what the solver would get and does not: "had we
-/// added, we would get". What somebody in a word problem would earn is an answer.
+/// Whether the sentence that ends at the end of `before` is about a result that the solver would get but
+/// does not: "had we added, we would get". In contrast, the amount that a person in a word problem would
+/// earn is an answer.
 pub(crate) fn imagines(before: &str) -> bool {
     let tail = crate::extract::tail(before, 2 * MAX_CLAUSE);
     let sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail);
@@ -94,24 +97,24 @@ pub(crate) fn imagines(before: &str) -> bool {
     (unreal || all.windows(2).any(solver)) && is_counterfactual(before, false)
 }
 
-/// Places of a phrase of whole words that stands behind a blank.
+/// Positions of a phrase of complete words after a blank.
 fn places<'t>(text: &'t str, phrase: &'t str) -> impl Iterator<Item = usize> + 't {
     text.match_indices(phrase)
         .map(|(at, _)| at)
         .filter(move |&at| text[..at].ends_with(' ') && starts_with_phrase(&text[at..], phrase))
 }
 
-/// Whether an "if" starts words such as "if rounded".
+/// Whether a condition is harmless, such as "if rounded".
 fn is_harmless(condition: &str) -> bool {
     condition
         .strip_prefix("if ")
         .is_some_and(|rest| HARMLESS.iter().any(|word| starts_with_phrase(rest, word)))
 }
 
-/// First words of sentences about what is not the case: "Had we added, ...".
+/// First words of counterfactual sentences: "Had we added, ...".
 const INVERTED: [&str; 5] = ["had", "were", "should", "if only", "otherwise"];
 
-/// Words of an if-clause about what is not the case.
+/// Words of a counterfactual if-clause.
 const UNREAL: [&str; 10] = [
     "had",
     "were",
@@ -125,8 +128,8 @@ const UNREAL: [&str; 10] = [
     "wrongly",
 ];
 
-/// Whether the sentence that ends where `before` ends tells what would be the case under a condition
-/// that does not hold; `would` says that its verb does.
+/// Whether the sentence that ends at the end of `before` is counterfactual, under a condition that does
+/// not hold; `would`: whether the verb of the announcement after it is "would".
 pub(crate) fn is_counterfactual(before: &str, would: bool) -> bool {
     let tail = crate::extract::tail(before, 2 * MAX_CLAUSE);
     let mut sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail).trim_start();
@@ -156,7 +159,7 @@ pub(crate) fn is_counterfactual(before: &str, would: bool) -> bool {
     would && conditional || has(&["if"]) && has(&UNREAL) && has(&["would"])
 }
 
-/// Whether a sentence starts with a case of a variable: "If x is positive, ...".
+/// Whether a sentence begins with a case of a variable: "If x is positive, ...".
 fn is_case(sentence: &str) -> bool {
     let all: Vec<String> = words(sentence).take(4).collect();
     let word = |at: usize| all.get(at).map_or("", String::as_str);

@@ -1,10 +1,10 @@
-//! Whether the clause in front of an answer lets it be asserted: "the wrong answer is", "suppose the
-//! answer is" and "it would be a mistake to think the answer is" do not.
+//! Whether the clause before an answer allows it to count as asserted. "The wrong answer is", "suppose
+//! the answer is" and "it would be a mistake to think the answer is" do not.
 
 use super::{MAX_CLAUSE, RESTARTS, clause_words, is_sentence_end};
 use crate::extract::tongues::unspaced;
 
-/// Words by which a clause denies, doubts, supposes or examines what follows.
+/// Words of a clause that denies, doubts, supposes or examines the following value.
 const DOUBTS: [&str; 84] = [
     "not",
     "never",
@@ -92,7 +92,7 @@ const DOUBTS: [&str; 84] = [
     "decline",
 ];
 
-/// Words that call a belief in what follows mistaken or rash.
+/// Words that call the belief in a value mistaken or rash.
 const MISBELIEFS: [&str; 36] = [
     "mistakenly",
     "wrongly",
@@ -132,9 +132,10 @@ const MISBELIEFS: [&str; 36] = [
     "doubt",
 ];
 
-/// Nouns that do the same where a verb of belief or "to" follows them: "it is a mistake to think".
+/// Nouns that call a belief mistaken if a verb of belief or "to" follows them: "it is a mistake to
+/// think".
 const MISTAKES: [&str; 5] = ["mistake", "error", "trap", "pitfall", "blunder"];
-/// What follows them then.
+/// Words after these nouns.
 const BELIEVING: [&str; 12] = [
     "to",
     "that",
@@ -150,7 +151,7 @@ const BELIEVING: [&str; 12] = [
     "stating",
 ];
 
-/// Words in front of a clause, set off by a comma, that take what it says back in advance.
+/// Openers before a comma that take the following clause back in advance.
 const DISTANCED: [&str; 17] = [
     "naively",
     "hypothetically",
@@ -171,7 +172,7 @@ const DISTANCED: [&str; 17] = [
     "contrary to fact",
 ];
 
-/// Subjects whose "says" is a conclusion and no opinion.
+/// Subjects for which "says" is a conclusion and not an opinion.
 const SOURCES: [&str; 12] = [
     "this",
     "that",
@@ -187,7 +188,7 @@ const SOURCES: [&str; 12] = [
     "table",
 ];
 
-/// The same in other languages, as words or, of scripts without blanks, as parts of the clause.
+/// Words of doubt in other languages; in scripts without blanks, they are parts of the clause.
 const FOREIGN_DOUBTS: [&str; 40] = [
     "nicht",
     "pas",
@@ -231,7 +232,7 @@ const FOREIGN_DOUBTS: [&str; 40] = [
     "틀린",
 ];
 
-/// Verbs that report an opinion, and who or what makes it another's.
+/// Verbs that report an opinion, and (below) words that make it the opinion of somebody else.
 const OPINIONS: [&str; 20] = [
     "think",
     "thought",
@@ -254,7 +255,7 @@ const OPINIONS: [&str; 20] = [
     "picked",
     "select",
 ];
-/// Verbs that always report another's opinion.
+/// Verbs that always report somebody else's opinion.
 const REPORTS: [&str; 8] =
     ["thinks", "says", "believes", "guesses", "insists", "argues", "concludes", "alleges"];
 const OTHERS: [&str; 26] = [
@@ -286,8 +287,8 @@ const OTHERS: [&str; 26] = [
     "were",
 ];
 
-/// Whether the clause that ends where `before` ends lets what follows be asserted: no denial, doubt,
-/// supposition or examination governs it.
+/// Whether the clause that ends at the end of `before` allows the following value to count as asserted:
+/// no denial, doubt, supposition or examination governs it.
 pub(crate) fn asserts(before: &str) -> bool {
     let words = clause_words(before);
     if is_doubted_abroad(before) {
@@ -299,7 +300,8 @@ pub(crate) fn asserts(before: &str) -> bool {
     !(distanced(before) || misbelieved(clause) || doubted(clause))
 }
 
-/// Whether the clause in front of a place denies or supposes what follows in another language than English.
+/// Whether the clause before a position denies or supposes the following value in another language than
+/// English.
 pub(crate) fn is_doubted_abroad(before: &str) -> bool {
     let foreign = |word: &String| {
         FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
@@ -310,7 +312,7 @@ pub(crate) fn is_doubted_abroad(before: &str) -> bool {
     clause_words(before).iter().any(foreign)
 }
 
-/// Whether the clause in front of a place calls the belief in what follows mistaken.
+/// Whether the clause before a position calls the belief in the following value mistaken.
 pub(super) fn is_misbelieved(before: &str) -> bool {
     let words = clause_words(before);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -318,8 +320,8 @@ pub(super) fn is_misbelieved(before: &str) -> bool {
     misbelieved(&words[..end.unwrap_or(words.len())])
 }
 
-/// Whether a clause starts anew at a word. Words are in reverse order here and below: "and conclude"
-/// goes on with the clause before it.
+/// Whether a new clause starts at a word. Words are in reverse order here and below. "And conclude"
+/// continues the clause before it.
 fn restarts(words: &[&str], at: usize) -> bool {
     let next = at.checked_sub(1).map_or("", |next| words[next]);
     let goes_on = words[at] == "and" && (OPINIONS.contains(&next) || REPORTS.contains(&next));
@@ -327,7 +329,7 @@ fn restarts(words: &[&str], at: usize) -> bool {
     no_doubt || RESTARTS.contains(&words[at]) && !goes_on
 }
 
-/// Whether a clause calls a belief mistaken. A mistake that is put right is none.
+/// Whether a clause calls a belief mistaken. A mistake that is corrected does not count.
 fn misbelieved(clause: &[&str]) -> bool {
     let mistake = |at: usize| {
         MISTAKES.contains(&clause[at]) && clause[..at].iter().any(|w| BELIEVING.contains(w))
@@ -337,7 +339,7 @@ fn misbelieved(clause: &[&str]) -> bool {
         && !clause.iter().any(|w| mended.iter().any(|m| w.starts_with(m)))
 }
 
-/// Whether a clause denies, doubts, supposes, examines or only reports what follows it.
+/// Whether a clause denies, doubts, supposes, examines or only reports the following value.
 fn doubted(clause: &[&str]) -> bool {
     clause.iter().enumerate().any(|(at, &word)| {
         let earlier = clause.get(at + 1).copied().unwrap_or_default();
@@ -347,7 +349,7 @@ fn doubted(clause: &[&str]) -> bool {
     })
 }
 
-/// Whether the verb at a place reports another's opinion, or one that is no longer held.
+/// Whether the verb at a position reports somebody else's opinion, or one that is no longer held.
 fn reported(clause: &[&str], at: usize) -> bool {
     let word = |back: usize| clause.get(at + back).copied().unwrap_or_default();
     if REPORTS.contains(&word(0)) {
@@ -362,7 +364,7 @@ fn reported(clause: &[&str], at: usize) -> bool {
     OPINIONS.contains(&word(0)) && (given_up || outdated || OTHERS.contains(&word(1)))
 }
 
-/// Whether the clause stands behind a comma after words that take it back: "At first glance, the".
+/// Whether a comma and words that take the clause back come before it: "At first glance, the".
 fn distanced(before: &str) -> bool {
     let tail = crate::extract::tail(before, MAX_CLAUSE);
     let sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail);
@@ -372,12 +374,12 @@ fn distanced(before: &str) -> bool {
         || opener.starts_with("according to ") && !opener.contains("the ")
 }
 
-/// Whether a word calls what it goes with wrong, old or uncertain.
+/// Whether a word calls its noun or statement wrong, old or uncertain.
 pub(crate) fn is_doubt(word: &str) -> bool {
     denies(word) || MISBELIEFS.contains(&word)
 }
 
-/// Whether a word denies or doubts what follows it in its clause.
+/// Whether a word denies or doubts the words after it in its clause.
 fn denies(word: &str) -> bool {
     DOUBTS.contains(&word) || word.ends_with("n't")
 }

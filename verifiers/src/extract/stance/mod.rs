@@ -1,9 +1,9 @@
-//! Whether a sentence asserts the answer that it names: "the wrong answer is 6", "suppose the answer
+//! Whether a sentence asserts the answer that it mentions. "The wrong answer is 6", "suppose the answer
 //! is 6", "the answer isn't 6" and "is the answer 6?" do not.
 //!
-//! Announcements, boxes, loose numbers and choices ask here about the words before and behind a place.
-//! What is not sure to be asserted counts as not asserted, because a wrong accept is trained into a
-//! policy. Here: how a clause is cut into words.
+//! Announcements, boxes, values without announcement and choices all use this module for the words before
+//! and after a position. If it is not certain that a value is asserted, it counts as not asserted,
+//! because a wrong accept would be trained into a policy. This file splits clauses into words.
 
 mod adjoining;
 mod condition;
@@ -21,16 +21,16 @@ pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;
 
-/// Bytes before a place in which its clause is looked for.
+/// Number of bytes before a position that are searched for its clause.
 const MAX_CLAUSE: usize = 160;
-/// Words of a clause that can govern its end.
+/// Maximum number of words of a clause that can govern its end.
 const MAX_WORDS: usize = 12;
 
-/// Words behind which a clause starts anew.
+/// Words after which a new clause starts.
 const RESTARTS: [&str; 9] =
     ["so", "but", "therefore", "hence", "thus", "then", "rather", "and", "because"];
 
-/// Adverbs that may stand before a denial.
+/// Adverbs that may precede a denial.
 const ADVERBS: [&str; 18] = [
     "definitely",
     "certainly",
@@ -52,7 +52,7 @@ const ADVERBS: [&str; 18] = [
     "now",
 ];
 
-/// Punctuation at which a clause starts anew.
+/// Punctuation at which a new clause starts.
 fn is_boundary(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '\n' | ';' | ':' | ',' | '\u{2014}')
         || matches!(c, '。' | '！' | '？' | '；' | '：' | '，')
@@ -63,14 +63,14 @@ fn is_sentence_end(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '\n' | '。' | '！' | '？')
 }
 
-/// The words of the clause that ends where `before` ends, the last one first, in lower case.
+/// The words of the clause that ends at the end of `before`, last word first, in lower case.
 pub(crate) fn clause_words(before: &str) -> Vec<String> {
     let tail = super::tail(before, MAX_CLAUSE);
     let clause = tail.rsplit(is_boundary).next().unwrap_or(tail);
     words(clause).rev().take(MAX_WORDS).collect()
 }
 
-/// Whether a comma and before it one of `wanted` alone open the clause that ends where `before` ends:
+/// Whether the sentence that ends at the end of `before` begins with exactly one of `wanted` and a comma:
 /// "Next, option".
 pub(crate) fn opens_with(before: &str, wanted: &[&str]) -> bool {
     let tail = super::tail(before, MAX_CLAUSE);
@@ -79,7 +79,7 @@ pub(crate) fn opens_with(before: &str, wanted: &[&str]) -> bool {
     wanted.contains(&opener.trim().to_lowercase().as_str())
 }
 
-/// Whether one of `wanted` stands in the clause that ends where `before` ends, behind its last restart.
+/// Whether the clause that ends at the end of `before` contains one of `wanted` after its last restart.
 pub(crate) fn clause_has(before: &str, wanted: &[&str]) -> bool {
     clause_words(before)
         .iter()
@@ -93,7 +93,7 @@ fn words(text: &str) -> impl DoubleEndedIterator<Item = String> + '_ {
         .map(|word| word.trim_matches('\'').to_lowercase().replace('\u{2019}', "'"))
 }
 
-/// Whether a text starts with the whole phrase, whatever its letter case.
+/// Whether a text begins with the complete phrase, ignoring letter case.
 pub(crate) fn starts_with_phrase(text: &str, phrase: &str) -> bool {
     text.get(..phrase.len()).is_some_and(|head| head.eq_ignore_ascii_case(phrase))
         && !text[phrase.len()..].starts_with(|c: char| c.is_alphanumeric())

@@ -1,4 +1,4 @@
-//! Words behind an answer that call it wrong: "6 is incorrect", "6, which cannot be".
+//! Words after an answer that call it wrong: "6 is incorrect", "6, which cannot be".
 
 use super::{ADVERBS, MAX_WORDS, words};
 
@@ -20,8 +20,8 @@ const WRONG: [&str; 14] = [
     "inconsistent",
 ];
 
-/// Whether the words behind a value call it wrong: "is incorrect", ", which is wrong", ", but that
-/// cannot be", "(wrong)".
+/// Whether the words after a value call it wrong: "is incorrect", ", which is wrong", ", but that cannot
+/// be", "(wrong)".
 pub(crate) fn rejected_behind(after: &str) -> bool {
     let end = after.find(['.', '!', '\n', ';', '。']).unwrap_or(after.len());
     let sentence = &after[..end];
@@ -67,7 +67,7 @@ pub(crate) fn rejects_itself(statement: &str) -> bool {
     })
 }
 
-/// Whether words that start with a verb call their subject wrong.
+/// Whether words that begin with a verb call their subject wrong.
 pub(super) fn calls_wrong(words: &[String]) -> bool {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let rest = |from: usize| words.iter().skip(from).take(4).map(String::as_str);
@@ -99,7 +99,7 @@ pub(super) fn calls_wrong(words: &[String]) -> bool {
         "makes" => matches!(word(1), "no"),
         "s" | "it's" | "that's" | "this's" => rest(1).any(denies_quality),
         _ if linked => {
-            // "is not only right" and "is not 5" are no rejection; "is not right" is one.
+            // "is not only right" and "is not 5" are not rejections; "is not right" is one.
             rest(1).any(|w| WRONG.contains(&w) || matches!(w, "out"))
                 || denied_quality(words)
                 || rest(1).any(|w| {
@@ -121,7 +121,7 @@ pub(super) fn calls_wrong(words: &[String]) -> bool {
     }
 }
 
-/// What a wrong value does not do; "160 do not have pets" calls nothing wrong.
+/// Verbs for what a wrong value fails to do. "160 do not have pets" does not call a value wrong.
 const FAILINGS: [&str; 18] = [
     "work", "satisfy", "fit", "hold", "make", "match", "count", "apply", "solve", "meet", "give",
     "equal", "lie", "belong", "check", "qualify", "seem", "",
@@ -152,7 +152,8 @@ const QUALITIES: [&str; 21] = [
     "the",
 ];
 
-/// "is not right", "is not a good choice"; "is not only right" and "is not divisible by 3" deny no quality.
+/// Whether a quality is denied: "is not right", "is not a good choice". "Is not only right" and "is not
+/// divisible by 3" do not deny one.
 fn denied_quality(words: &[String]) -> bool {
     let not = words.iter().take(5).position(|w| w == "not" || w == "never");
     let Some(at) = not.filter(|at| *at > 0) else { return false };

@@ -1,8 +1,9 @@
-//! What the statement behind an announcement is: an answer, a denial of one, bounds of it, or none.
+//! Classifies the statement after an announcement: an answer, a denial of one, or bounds of one; and
+//! detects refusals to answer.
 
 use super::{ADVERBS, starts_with_phrase};
 
-/// How a statement that is none starts.
+/// Beginnings of statements that deny an answer.
 const DENIALS: [&str; 49] = [
     "not",
     "never",
@@ -55,7 +56,7 @@ const DENIALS: [&str; 49] = [
     "mustn't",
 ];
 
-/// How a statement starts that bounds its value and does not tell it.
+/// Beginnings of statements that bound the value without giving it.
 const BOUNDS: [&str; 39] = [
     "between",
     "at least",
@@ -98,7 +99,7 @@ const BOUNDS: [&str; 39] = [
     "congruent to",
 ];
 
-/// What a statement behind an announcement is.
+/// Kind of a statement after an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stance {
     /// It states an answer.
@@ -109,10 +110,10 @@ pub(crate) enum Stance {
     Bounded,
 }
 
-/// Words that deny what follows them, and are answers where nothing does.
+/// Words that deny the words after them, and that are answers if no words follow.
 const WHOLE: [&str; 5] = ["neither", "impossible", "never", "incorrect", "unlikely"];
 
-/// The stance of a statement by its first words.
+/// The kind of a statement, decided by its first words.
 pub(crate) fn stance(statement: &str) -> Stance {
     let mut rest = statement.trim_start_matches(['*', '_', ' ', '"', '\'']);
     loop {
@@ -136,7 +137,7 @@ pub(crate) fn stance(statement: &str) -> Stance {
     }
 }
 
-/// How a sentence starts that declines to answer.
+/// Beginnings of sentences that decline to answer.
 const DECLINING: [&str; 14] = [
     "i cannot",
     "i can't",
@@ -154,7 +155,7 @@ const DECLINING: [&str; 14] = [
     "no idea",
 ];
 
-/// Whether a text declines to answer: "I cannot tell". "Cannot be determined" is an answer.
+/// Whether a text declines to answer: "I cannot tell". In contrast, "cannot be determined" is an answer.
 pub(crate) fn declines(text: &str) -> bool {
     let text = text.trim_start_matches(['*', '_', ' ', '"', '(']);
     let plain = |phrase: &str| starts_with_phrase(text, phrase);
@@ -162,7 +163,7 @@ pub(crate) fn declines(text: &str) -> bool {
     DECLINING.iter().any(|phrase| plain(phrase) || phrase.contains('\'') && curly(phrase))
 }
 
-/// What is stated instead of something denied: `5` of "not 6 but 5" and of "not 6; it is 5".
+/// The value stated in place of a denied one: `5` for "not 6 but 5" and for "not 6; it is 5".
 pub(crate) fn corrected(statement: &str) -> Option<&str> {
     if ["anything", "nothing"].iter().any(|word| starts_with_phrase(statement, word)) {
         return None;

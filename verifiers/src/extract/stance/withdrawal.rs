@@ -1,14 +1,15 @@
-//! Sentences behind an answer that take it back: "Wait, that's wrong.", "Let me check. No, it should be 7."
+//! Sentences after an answer that take it back: "Wait, that's wrong.", "Let me check. No, it should be
+//! 7."
 
 use super::rejection::{calls_wrong, denies_quality};
 use super::{MAX_WORDS, is_sentence_end, starts_with_phrase, words};
 
-/// Sentences behind an answer that are read.
+/// Maximum number of sentences after an answer that are read.
 const MAX_SENTENCES: usize = 4;
-/// Longest text behind an answer that is read, in bytes.
+/// Longest text after an answer that is read, in bytes.
 const MAX_AFTER: usize = 512;
 
-/// Interjections before a sentence that withdraws the one before it.
+/// Interjections before a sentence that withdraws the previous one.
 const INTERJECTIONS: [&str; 20] = [
     "wait",
     "no",
@@ -32,10 +33,10 @@ const INTERJECTIONS: [&str; 20] = [
     "looking again",
 ];
 
-/// Interjections behind which "it is 7" corrects what was said.
+/// Interjections after which "it is 7" corrects the previous statement.
 const TURNS: [&str; 7] = ["wait", "no", "oops", "sorry", "actually", "hold on", "hmm"];
 
-/// Phrases that withdraw by themselves.
+/// Phrases that are a withdrawal by themselves.
 const WITHDRAWALS: [&str; 13] = [
     "scratch that",
     "strike that",
@@ -52,7 +53,7 @@ const WITHDRAWALS: [&str; 13] = [
     "not quite",
 ];
 
-/// What somebody did who withdraws: "I misread the question".
+/// Errors that a writer admits in a withdrawal: "I misread the question".
 const SLIPS: [&str; 18] = [
     "mistake",
     "error",
@@ -74,7 +75,7 @@ const SLIPS: [&str; 18] = [
     "confused",
 ];
 
-/// Whether the sentences after a statement withdraw it. Those that only announce a check are passed over.
+/// Whether the sentences after a statement withdraw it. Sentences that only announce a check are skipped.
 pub(crate) fn withdrawn(after: &str) -> bool {
     let mut rest = crate::extract::head(after, MAX_AFTER);
     let mut turned = false;
@@ -93,7 +94,7 @@ pub(crate) fn withdrawn(after: &str) -> bool {
     false
 }
 
-/// Where a sentence ends; the point of a decimal is no end.
+/// End of the first sentence; a decimal point does not end it.
 fn sentence_end(text: &str) -> usize {
     let ends = |&(at, c): &(usize, char)| {
         let decimal = text[at + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
@@ -102,17 +103,18 @@ fn sentence_end(text: &str) -> usize {
     text.char_indices().find(ends).map_or(text.len(), |(at, _)| at)
 }
 
-/// What a sentence does to the statement before it.
+/// Effect of a sentence on the statement before it.
 enum Reading {
     Withdraws,
-    /// It announces a check, whose outcome follows; `after_turn` says that "wait" or the like came first.
+    /// The sentence announces a check, whose outcome follows; `after_turn`: whether "wait" or similar
+    /// came first.
     Checks {
         after_turn: bool,
     },
     Other,
 }
 
-/// Reads a sentence; `turned` says that one before it turned to something else.
+/// Reads a sentence; `turned`: whether an earlier sentence turned to something else.
 fn read(sentence: &str, mut turned: bool) -> Reading {
     let mut rest = sentence;
     let mut refused = false;
@@ -121,7 +123,7 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
             return Reading::Withdraws;
         }
         let after = &rest[word.len()..];
-        // "No, ..." refuses, "no other value" does not.
+        // "No, ..." is a refusal, "no other value" is not.
         let turns = |w: &&str| starts_with_phrase(after.trim_start(), w);
         if *word == "no" && after.starts_with(' ') && !TURNS.iter().any(turns) {
             break;
@@ -152,13 +154,13 @@ fn is_withdrawal(text: &str) -> bool {
     WITHDRAWALS.iter().any(|phrase| starts_with_phrase(text, phrase))
 }
 
-/// Whether the words of a sentence call what was said wrong or own up to a slip.
+/// Whether the words of a sentence call the previous statement wrong or admit an error.
 fn takes_back(all: &[&str]) -> bool {
     let Some((subject, rest)) = all.split_first() else { return false };
     let owned = || rest.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let limits = |words: &[&str]| words.first().is_some_and(|w| *w == "only");
     match *subject {
-        // "It cannot be 8" speaks of another value.
+        // "It cannot be 8" is about another value.
         "it" if rest.last().is_some_and(|w| is_value(w)) => false,
         "that" | "this" | "it" => {
             calls_wrong(&owned())
@@ -177,12 +179,12 @@ fn takes_back(all: &[&str]) -> bool {
     }
 }
 
-/// Whether a word is a number or the letter of an option.
+/// Whether a word is a number or an option's letter.
 fn is_value(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit()) || word.len() == 1
 }
 
-/// Whether words behind an interjection tell another value: "it should be 7", "it's 7", "that is B".
+/// Whether the words after an interjection give another value: "it should be 7", "it's 7", "that is B".
 fn corrects(all: &[&str], refused: bool) -> bool {
     let repairs = |w: &[&str]| {
         matches!(w, ["should" | "must" | "to", "correct" | "fix" | "redo" | "recompute" | "revise"])
@@ -202,7 +204,7 @@ fn corrects(all: &[&str], refused: bool) -> bool {
     }
 }
 
-/// Whether a sentence ends by telling a value: "that ignores the tax, so it is 31".
+/// Whether a sentence gives a value at its end: "that ignores the tax, so it is 31".
 fn concludes(all: &[&str]) -> bool {
     let told = |w: &[&str]| {
         let is = matches!(

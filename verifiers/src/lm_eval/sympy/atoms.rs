@@ -1,4 +1,4 @@
-//! The smallest values: variables with index and primes, numbers, fractions.
+//! Atoms: variables with index and primes, numbers, fractions.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -42,7 +42,7 @@ impl Formula<'_> {
         Ok("'".repeat(count))
     }
 
-    /// The smallest values.
+    /// Parses an atom.
     pub(super) fn atom(&mut self) -> Read<Id> {
         match self.peek()?.clone() {
             Token::Letter(_) | Token::Symbol(_) => {
@@ -91,7 +91,7 @@ impl Formula<'_> {
         self.symbol(&word)
     }
 
-    /// Digits, groups of three behind commas, digits behind a point.
+    /// Parses digits, groups of three digits after commas, and digits after a decimal point.
     fn digits(&mut self) -> Read<Id> {
         let mut whole = self.digit_run()?;
         while *self.peek()? == Token::Comma && self.three_digits_follow()? {
@@ -104,7 +104,7 @@ impl Formula<'_> {
             }
         }
         let mut scale = BigInt::from(1);
-        // Python reads no whole number with zeros in front.
+        // Python does not parse an integer with leading zeros.
         let padded = whole.starts_with('0') && whole.bytes().any(|digit| digit != b'0');
         if *self.peek()? != Token::Point && padded {
             return Err(Unread::Foreign);
@@ -125,7 +125,7 @@ impl Formula<'_> {
         matches!(self.tokens.get(at), Some(Ok(Token::Digit(_))))
     }
 
-    /// The number that so many digits make.
+    /// The number formed by the first `count` digits from `start`.
     pub(super) fn leading_digits(&mut self, start: usize, count: usize) -> Read<Id> {
         let digits: String = self.tokens[start..start + count]
             .iter()

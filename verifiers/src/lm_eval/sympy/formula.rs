@@ -1,7 +1,7 @@
-//! Reads a formula by SymPy's grammar.
+//! Parses a formula with SymPy's grammar.
 //!
-//! Where what follows a complete value does not continue it, the generated parser stops in front of it;
-//! so does this one, going back to where the continuation began.
+//! If the tokens after a complete value do not continue it, SymPy's generated parser stops before them.
+//! This parser does the same, by going back to the place where the continuation began.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -16,15 +16,15 @@ const MAX_DEPTH: usize = 60;
 
 pub(super) type Read<T> = Result<T, Unread>;
 
-/// Reads the longest beginning of a text that is a formula.
+/// Parses the longest beginning of a text that is a formula.
 pub(super) fn read(text: &str, tree: &mut Tree, fuel: &mut Fuel) -> Read<Id> {
     let mut formula = Formula { tokens: tokens(text), at: 0, tree, fuel, depth: 0, in_bars: false };
     let value = formula.sum()?;
-    // A relation minus another is no number.
+    // A relation minus another relation is not a number.
     if *formula.peek()? == Token::Relation { Err(Unread::Formula) } else { Ok(value) }
 }
 
-/// A text that is being read.
+/// A text that is being parsed.
 pub(super) struct Formula<'a> {
     pub(super) tokens: Vec<Result<Token, Unread>>,
     pub(super) at: usize,
@@ -49,7 +49,7 @@ impl Formula<'_> {
         }
     }
 
-    /// Goes behind the next token if it is this one.
+    /// Skips the next token if it is `token`; returns whether it did.
     pub(super) fn eat(&mut self, token: &Token) -> Read<bool> {
         let found = self.peek()? == token;
         self.at += usize::from(found);
@@ -81,7 +81,7 @@ impl Formula<'_> {
         }
     }
 
-    /// Reads with one more level of nesting.
+    /// Parses with one more level of nesting.
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
         if self.depth >= MAX_DEPTH {
             return Err(Unread::Foreign);
@@ -93,7 +93,7 @@ impl Formula<'_> {
         value
     }
 
-    /// Reads on if that is possible; otherwise goes back to where it was.
+    /// Parses if possible; otherwise returns to the position before.
     pub(super) fn attempt<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Read<T>,
@@ -109,7 +109,7 @@ impl Formula<'_> {
         }
     }
 
-    /// Terms with signs between them.
+    /// Terms separated by signs.
     pub(super) fn sum(&mut self) -> Read<Id> {
         self.deeper(|formula| {
             let mut terms = vec![formula.product(true)?];
@@ -129,8 +129,8 @@ impl Formula<'_> {
         if negative { self.add(Node::Negate(value)) } else { Ok(value) }
     }
 
-    /// Factors with signs of multiplication or division between them. Without `functions`, as in an
-    /// argument without brackets, only the first factor may be a function.
+    /// Factors separated by multiplication or division signs. Without `functions`, as in an argument
+    /// without brackets, only the first factor may be a function.
     pub(super) fn product(&mut self, functions: bool) -> Read<Id> {
         let mut value = self.signed(functions)?;
         while matches!(self.peek()?, Token::Multiply | Token::Divide) {
@@ -167,7 +167,7 @@ impl Formula<'_> {
         self.joined(factors, Node::Product)
     }
 
-    /// An `x` between two values without variables is a sign of multiplication.
+    /// Removes an `x` between two values without variables, where it means multiplication.
     fn without_crosses(&self, factors: Vec<Id>) -> Vec<Id> {
         let value = |id: Id| self.tree.free_symbols(id).is_empty();
         let cross = |at: usize| match self.tree.get(factors[at]) {
@@ -203,7 +203,7 @@ impl Formula<'_> {
         })
     }
 
-    /// A value with powers and exclamation marks.
+    /// A value with powers and factorials.
     fn factor(&mut self, functions: bool) -> Read<Id> {
         let mut value = self.deeper(|formula| formula.operand(functions))?;
         while *self.peek()? == Token::Caret {
@@ -219,7 +219,7 @@ impl Formula<'_> {
         if substituted { Err(Unread::Foreign) } else { Ok(value) }
     }
 
-    /// A power; an index behind it is read and left out, as there.
+    /// A power. As in SymPy, an index after it is parsed and ignored.
     fn exponent(&mut self) -> Read<Id> {
         self.expect(&Token::Caret)?;
         let exponent = self.script()?;
@@ -229,7 +229,7 @@ impl Formula<'_> {
         Ok(exponent)
     }
 
-    /// What stands behind `^` or `_`: one value or a formula in braces.
+    /// The script after `^` or `_`: one value, or a formula in braces.
     pub(super) fn script(&mut self) -> Read<Id> {
         if *self.peek()? == Token::Open(Bracket::Brace) { self.group() } else { self.atom() }
     }
@@ -298,7 +298,7 @@ impl Formula<'_> {
         self.add(Node::Power(radicand, exponent))
     }
 
-    /// A variable, or a function of the arguments in round brackets behind it.
+    /// A variable, or a function applied to the arguments in round brackets after it.
     fn name_or_application(&mut self) -> Read<Id> {
         let name = self.name()?;
         let arguments = match *self.peek()? {
@@ -310,7 +310,7 @@ impl Formula<'_> {
         self.add(Node::Apply(symbol, arguments))
     }
 
-    /// Formulas with commas between them, in round brackets.
+    /// Formulas separated by commas, in round brackets.
     pub(super) fn arguments(&mut self) -> Read<Vec<Id>> {
         self.expect(&Token::Open(Bracket::Round))?;
         let outer = std::mem::replace(&mut self.in_bars, false);

@@ -1,4 +1,4 @@
-//! Functions with a name of their own: `\sin^2 x`, `\log_2(8)`.
+//! Named functions: `\sin^2 x`, `\log_2(8)`.
 
 use super::Unread;
 use super::formula::{Formula, Read};
@@ -39,7 +39,7 @@ impl Formula<'_> {
         }
         let start = self.at;
         let script = self.script()?;
-        // The last of several digits is the argument where there is no other: `\log_28`.
+        // If there is no other argument, the last of several digits is the argument: `\log_28`.
         let digits = self.at - start;
         if digits > 1 && self.is_digit(start) && !self.starts_argument()? {
             return self.leading_digits(start, digits - 1).map(Some);
@@ -67,7 +67,7 @@ impl Formula<'_> {
     }
 }
 
-/// The function of that name and what computes it.
+/// SymPy's name of a function, and the function that computes it.
 fn known(name: &str) -> Read<(&'static str, Function)> {
     const KNOWN: [(&str, Function); 16] = [
         ("exp", Function::Exp),
@@ -90,7 +90,7 @@ fn known(name: &str) -> Read<(&'static str, Function)> {
     KNOWN.into_iter().find(|(known, _)| *known == name).ok_or(Unread::Formula)
 }
 
-/// What the power -1 makes of a function; None where it is a power like others.
+/// The inverse function that the power -1 denotes; `None` if it is an ordinary power.
 fn inverse_of(name: &str) -> Read<Option<Function>> {
     match name {
         "sin" => Ok(Some(Function::Arcsin)),

@@ -1,10 +1,10 @@
-//! Equality of two formulas as SymPy's `parse_latex` and `simplify` see it.
+//! Equality of two formulas as SymPy's `parse_latex` and `simplify` decide it.
 //!
-//! The grammar is that of SymPy 1.14 (ported there from latex2sympy), with its habits: the longest
-//! beginning that reads as a formula counts, names have no values, digits join over spaces. Values are
-//! compared by this crate's evaluators, so an identity that `simplify` does not find is equal here.
-//! Integrals, sums, products over an index, limits, derivatives, substitutions and bras are not read; two
-//! different texts with one of them are not equal.
+//! The grammar is that of SymPy 1.14 (ported there from latex2sympy), with its peculiarities: the longest
+//! beginning that parses as a formula counts, names have no values, digits separated by spaces form one
+//! number. Values are compared by this crate's evaluators, so an identity that `simplify` does not find
+//! is equal here. Integrals, sums, products over an index, limits, derivatives, substitutions and bras
+//! are not parsed; two different texts of which one contains any of them are not equal.
 
 mod atoms;
 mod formula;
@@ -15,17 +15,19 @@ use crate::compare;
 use crate::fuel::{Fuel, Reason};
 use crate::syntax::tree::{Constant, Id, Node, Tree};
 
-/// Longest text that is read, in bytes.
+/// Longest text that is parsed, in bytes.
 const MAX_LENGTH: usize = 2000;
 
 /// Why a text is not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
-    /// A character that no formula has. Unlike all else it fails where it is only looked ahead to.
+    /// A character outside the grammar. Unlike the other faults, it also fails the parse when it is only
+    /// peeked at.
     Character,
-    /// It is of a kind that is not followed, SymPy reads it and fails later, or it would be too much work.
+    /// The formula is of an unsupported kind, or SymPy parses it and fails later, or it would take too
+    /// much work.
     Foreign,
-    /// SymPy fails on it.
+    /// SymPy fails to parse it.
     Formula,
 }
 
@@ -35,7 +37,7 @@ impl From<Reason> for Unread {
     }
 }
 
-/// Whether SymPy reads both texts as formulas and their difference is zero.
+/// Whether SymPy parses both texts as formulas and their difference is zero.
 pub(super) fn equal(gold: &str, answer: &str) -> bool {
     if gold.len().max(answer.len()) > MAX_LENGTH {
         return false;

@@ -1,4 +1,4 @@
-//! Tokens of SymPy's grammar of formulas.
+//! Tokens of SymPy's LaTeX grammar.
 
 use super::Unread;
 
@@ -9,14 +9,15 @@ pub(super) enum Token {
     Subtract,
     Multiply,
     Divide,
-    /// An opening bracket; the closing one that it needs.
+    /// An opening bracket, with the kind of bracket that must close it.
     Open(Bracket),
     Close(Bracket),
     Bar,
     Digit(char),
     Comma,
     Point,
-    /// A letter, a command without a meaning, or `d` with its variable; the name it has as a variable.
+    /// A letter, a command without a meaning of its own, or `d` with its variable; the text is its name
+    /// as a variable.
     Letter(String),
     Symbol(String),
     Differential(String),
@@ -25,16 +26,16 @@ pub(super) enum Token {
     Caret,
     Bang,
     Relation,
-    /// A function with its argument behind it.
+    /// A function, followed by its argument.
     Function(&'static str),
     Root,
     Overline,
     Fraction,
     Binomial,
     Upright,
-    /// An integral, a sum, a product or a limit, which are not followed.
+    /// An integral, sum, product or limit, which are not supported.
     Unfollowed,
-    /// What no value begins with.
+    /// A token that cannot begin a value.
     Other,
     End,
 }
@@ -49,7 +50,7 @@ pub(super) enum Bracket {
     Ceiling,
 }
 
-/// Functions that take an argument with or without brackets.
+/// Functions whose argument may have brackets or not.
 const FUNCTIONS: [&str; 22] = [
     "exp", "log", "lg", "ln", "sin", "cos", "tan", "csc", "sec", "cot", "arcsin", "arccos",
     "arctan", "arccsc", "arcsec", "arccot", "sinh", "cosh", "tanh", "arsinh", "arcosh", "artanh",
@@ -75,8 +76,8 @@ const SKIPPED: [&str; 16] = [
     "hfil",
 ];
 
-/// The tokens of a text, up to the first character that is none. The last one is [`Token::End`] or the
-/// fault.
+/// The tokens of a text, up to the first character outside the grammar. The last entry is [`Token::End`]
+/// or the fault.
 pub(super) fn tokens(text: &str) -> Vec<Result<Token, Unread>> {
     let mut rest = text.trim();
     let mut out = Vec::new();
@@ -106,7 +107,7 @@ pub(super) fn tokens(text: &str) -> Vec<Result<Token, Unread>> {
     out
 }
 
-/// A token that is no command.
+/// A token that is not a command.
 fn single(rest: &str, first: char) -> Option<(Token, usize)> {
     let token = match first {
         '+' => Token::Add,
@@ -140,7 +141,7 @@ fn single(rest: &str, first: char) -> Option<(Token, usize)> {
     Some((token, 1))
 }
 
-/// `dx` and `d\theta` are one token, a lone `d` is a letter.
+/// `dx` and `d\theta` are one token; a `d` alone is a letter.
 fn differential(rest: &str) -> (Option<Token>, usize) {
     let variable = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
     let start = rest.len() - variable.len();
@@ -157,7 +158,7 @@ fn differential(rest: &str) -> (Option<Token>, usize) {
     }
 }
 
-/// A command and its length, no token where it counts as space.
+/// A command and its length; no token if it counts as space.
 fn command(rest: &str) -> Option<(Option<Token>, usize)> {
     let letters = rest[1..].bytes().take_while(u8::is_ascii_alphabetic).count();
     if letters == 0 {

@@ -1,12 +1,12 @@
-//! Cuts commands: layout that means nothing, texts, upright letters, control signs.
+//! Lexes commands: layout without meaning, texts, upright letters, control signs.
 //!
-//! It knows which commands only change the look and which hold text; all others become tokens with
-//! their name, for the parser to know or to refuse.
+//! Commands that only change the look, and commands that contain text, are listed here. All others become
+//! tokens with their name, which the parser accepts or refuses.
 
 use super::{Kind, Lexer, Token};
 use crate::syntax::names;
 
-/// Commands without meaning for the value.
+/// Commands that do not affect the value.
 const IGNORED: [&str; 47] = [
     "left",
     "right",
@@ -91,12 +91,12 @@ const STYLES: [&str; 12] = [
 /// Longest braced argument of a text command, in bytes.
 const MAX_ARGUMENT: usize = 2048;
 
-/// Commands whose first argument is not seen.
+/// Commands whose first argument is not displayed.
 const UNSEEN: [&str; 9] =
     ["color", "textcolor", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label"];
 
 impl<'a> Lexer<'a> {
-    /// Reads a command; `None` when it means nothing.
+    /// Reads a command; `None` if it has no meaning.
     pub(super) fn command(&mut self) -> Option<Token<'a>> {
         let rest = self.rest();
         let name_length = rest[1..].bytes().take_while(u8::is_ascii_alphabetic).count();
@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
         self.token(Kind::Command, name)
     }
 
-    /// Passes over a braced argument.
+    /// Skips a braced argument.
     fn skip_group(&mut self) {
         let rest = self.rest();
         let inner = rest.trim_start_matches(['*', ' ']);
@@ -165,7 +165,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A backslash followed by something that is no letter.
+    /// Reads a backslash followed by a character that is not a letter.
     fn control_sign(&mut self) -> Option<Token<'a>> {
         let rest = self.rest();
         let mut chars = rest.char_indices().skip(1);
@@ -208,7 +208,8 @@ impl<'a> Lexer<'a> {
         Some(self.token(kind, &rest[..length]))
     }
 
-    /// `\mathrm{e}` is the letter; `\mathrm{cm}` is a text, and so is the unit in `5\mathrm{m}`.
+    /// Reads upright text: `\mathrm{e}` is a letter; `\mathrm{cm}` is a text, and so is the unit in
+    /// `5\mathrm{m}`.
     fn upright(&mut self, name: &str, value_before: bool) -> Option<Token<'a>> {
         let rest = self.rest().trim_start();
         let inner = rest.strip_prefix('{').and_then(|r| r.split('}').next())?.trim();
@@ -219,12 +220,12 @@ impl<'a> Lexer<'a> {
         self.text_argument()
     }
 
-    /// A currency sign: in front of an amount, or behind it as its unit.
+    /// Reads a currency sign before an amount, or after it as its unit.
     fn currency(&mut self, unit: &'static str) -> Option<Token<'a>> {
         let after = self.rest().trim_start_matches([' ', '{', '}', '~', '\\', ',', '-']);
         if after.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             let braces = self.rest().len() - self.rest().trim_start_matches(['{', '}']).len();
-            // `{\$}5`: the braces hold the sign only.
+            // `{\$}5`: the braces contain only the sign.
             if self.rest().starts_with('}') && self.text[..self.at].contains('{') && braces == 0 {
                 return None;
             }
@@ -238,7 +239,7 @@ impl<'a> Lexer<'a> {
         None
     }
 
-    /// Whether a digit or bracket ends in front of `at`, blanks aside.
+    /// Whether a digit or bracket ends before `at`, ignoring blanks.
     fn value_before(&self, at: usize) -> bool {
         let mut before = self.text[..at].trim_end_matches([' ', '~']);
         while let Some(shorter) = before.strip_suffix("\\,").or(before.strip_suffix("\\")) {
@@ -247,8 +248,8 @@ impl<'a> Lexer<'a> {
         before.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '}' | ')'))
     }
 
-    /// Content of a text command: one token, or read on as formula when it holds a number or a
-    /// single letter.
+    /// Reads the content of a text command as one token; `None` if it is lexed as a formula, because it
+    /// contains a number or a single letter.
     fn text_argument(&mut self) -> Option<Token<'a>> {
         let rest = self.rest();
         let skipped = rest.len() - rest.trim_start().len();
@@ -295,7 +296,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Brackets that are written as words.
+/// Brackets written as words.
 fn bracket(name: &str) -> Option<char> {
     Some(match name {
         "lparen" => '(',
@@ -306,10 +307,10 @@ fn bracket(name: &str) -> Option<char> {
     })
 }
 
-/// Texts behind which only the range of a name is told.
+/// Texts after which only the range of a name follows.
 const QUANTIFIERS: [&str; 5] = ["for all", "for every", "for any", "for each", "for arbitrary"];
 
-/// The unit of a currency's command or name.
+/// The unit for the command or name of a currency.
 fn currency(name: &str) -> Option<&'static str> {
     Some(match name {
         "$" | "textdollar" | "dollar" | "USD" | "US$" | "US\\$" => "dollar",
@@ -321,12 +322,14 @@ fn currency(name: &str) -> Option<&'static str> {
     })
 }
 
-/// `\quadx`: a spacing command glued to a letter; what is to be read again.
+/// Splits a spacing command that is attached to a letter, such as `\quadx`; returns the rest, which is
+/// lexed again.
 fn glued(name: &str) -> Option<&str> {
     ["qquad", "quad"].iter().find_map(|known| name.strip_prefix(known)).filter(|r| !r.is_empty())
 }
 
-/// Position of the brace that closes the group in which `text` starts, if it is near.
+/// Position of the brace that closes the group at the beginning of `text`; `None` if the brace is missing
+/// or too far away.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut escaped = false;

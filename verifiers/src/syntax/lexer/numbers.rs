@@ -1,7 +1,7 @@
-//! Cuts numbers: digits, thousands separators, decimal signs, exponents.
+//! Lexes numbers: digits, thousands separators, decimal signs, exponents.
 //!
-//! A separator counts only in front of exactly three digits, and a bare comma only where the caller
-//! reads commas so and no bracket is open.
+//! A separator counts only before exactly three digits. A bare comma counts only if the caller chose that
+//! reading and no bracket is open.
 
 use super::{Commas, Kind, Lexer, Token};
 
@@ -40,7 +40,7 @@ impl<'a> Lexer<'a> {
         self.at += self.rest().bytes().take_while(u8::is_ascii_digit).count();
     }
 
-    /// Length of a thousands separator in front of exactly three digits.
+    /// Length of a thousands separator before exactly three digits.
     fn separator(&self, start: usize) -> Option<usize> {
         if self.at == start || self.text[start..].starts_with('0') {
             return None;
@@ -62,7 +62,7 @@ impl<'a> Lexer<'a> {
         None
     }
 
-    /// `1.5e-3`, written without spaces.
+    /// Reads the exponent of `1.5e-3`, written without spaces.
     fn exponent(&mut self) {
         let rest = self.rest();
         let Some(after) = rest.strip_prefix(['e', 'E']) else { return };

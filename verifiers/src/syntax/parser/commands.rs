@@ -1,18 +1,18 @@
-//! Commands that stand for a value: fractions, roots, functions, sums, named sets.
+//! Commands that denote a value: fractions, roots, functions, sums, named sets.
 //!
-//! One function for each family; unknown commands fail, they are never skipped. Arguments without
-//! braces are repaired the way published answers need it: `\frac12`, `\sqrt3`, `\sqrt(2)`.
+//! One function per family. Unknown commands are errors and are never skipped. Arguments without braces
+//! are accepted in the forms that published answers use: `\frac12`, `\sqrt3`, `\sqrt(2)`.
 
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::names;
 use crate::syntax::tree::{Constant, Function, Id, Named, Series};
 
-/// Stands for the differential behind an integrand.
+/// Replaces the differential after an integrand.
 const DIFFERENTIAL: char = '\u{222b}';
 
 impl Parser<'_, '_> {
-    /// The value that starts with the command at this place.
+    /// The value that begins with the command at this position.
     pub(super) fn command_operand(&mut self) -> Parsed {
         let name = self.command().ok_or(Reason::Unparsed)?;
         self.at += 1;
@@ -131,13 +131,13 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// `\log_{2}`, `\log_2 x`, and `\log_23`, whose base is one digit because nothing follows.
+    /// The base of `\log_{2}` and `\log_2 x`. In `\log_23` it is one digit, because no argument follows.
     fn logarithm_base(&mut self) -> Parsed {
         let several = self.peek().is_some_and(|t| t.kind == Kind::Number && t.text.len() > 1);
         if several && !self.operand_at(1) { self.digit() } else { self.script() }
     }
 
-    /// `\sin^{-1}` is the inverse function.
+    /// Replaces `\sin^{-1}` by the inverse function.
     fn inverse(&self, function: Function, exponent: Option<Id>) -> (Function, Option<Id>) {
         let minus_one = exponent
             .and_then(|e| self.tree.number(e))
@@ -151,7 +151,7 @@ impl Parser<'_, '_> {
         if minus_one { (inverse, None) } else { (function, exponent) }
     }
 
-    /// Bracketed arguments, or the factors that follow.
+    /// Arguments in brackets, or the factors that follow.
     fn arguments(&mut self, function: Function) -> Result<Vec<Id>, Reason> {
         let bracket =
             matches!(self.kind(), Some(Kind::Sign('(' | '[' | '{')) | Some(Kind::OpenSet));
@@ -177,7 +177,7 @@ impl Parser<'_, '_> {
         Ok(vec![self.joined(factors, Node::Product)?])
     }
 
-    /// Whether the next operand is no part of an argument without brackets.
+    /// Whether the next operand is not part of an argument without brackets.
     fn ends_argument(&self) -> bool {
         match self.peek() {
             None => true,
@@ -233,7 +233,7 @@ impl Parser<'_, '_> {
         self.joined(factors, Node::Product)
     }
 
-    /// `\int_{a}^{b} body \, dx`; an integral without bounds or differential is not read.
+    /// `\int_{a}^{b} body \, dx`; an integral without bounds or differential is an error.
     fn integral(&mut self) -> Parsed {
         let (mut low, mut high) = (None, None);
         for _ in 0..2 {
@@ -246,7 +246,7 @@ impl Parser<'_, '_> {
         let (Some(low), Some(high), Some(end)) = (low, high, self.differential()) else {
             return Err(Reason::Unsupported);
         };
-        // The differential ends the integrand: nothing reads its sign as an operand.
+        // The differential ends the integrand, because its sign is never parsed as an operand.
         let variable = self.tree.symbol(&self.tokens[end].text[1..])?;
         self.tokens[end].kind = Kind::Sign(DIFFERENTIAL);
         let body = self.deeper(Self::sum)?;
@@ -255,7 +255,7 @@ impl Parser<'_, '_> {
         self.add(Node::Call(Function::Integral, vec![low, high, body, variable]))
     }
 
-    /// Place of the next `dx` outside of braces.
+    /// Position of the next `dx` outside of braces.
     fn differential(&self) -> Option<usize> {
         let mut depth = 0_usize;
         for (at, token) in self.tokens.iter().enumerate().skip(self.at) {
@@ -319,7 +319,7 @@ impl Parser<'_, '_> {
         self.add(Node::Set(items))
     }
 
-    /// Tokens of a bound behind a set: `_{>0}`, `_{\ge 0}`, `^*`.
+    /// Number of tokens of a restriction after a set: `_{>0}`, `_{\ge 0}`, `^*`.
     fn restriction(&self) -> Option<usize> {
         if !matches!(self.kind(), Some(Kind::Sign('_' | '^'))) {
             return None;
@@ -337,7 +337,7 @@ impl Parser<'_, '_> {
         (opens && tokens[..end].iter().any(bounds)).then_some(end + 2)
     }
 
-    /// `\mathbb{R}`, with `^+` behind it.
+    /// `\mathbb{R}`, perhaps followed by `^+`.
     fn blackboard(&mut self) -> Parsed {
         let letter = self.raw_script()?;
         let plus = self.kind() == Some(Kind::Sign('^')) && self.kind_at(1) == Some(Kind::Sign('+'))

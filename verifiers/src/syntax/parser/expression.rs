@@ -1,8 +1,8 @@
-//! Sums, products, powers and what stands behind a value.
+//! Sums, products, powers, and marks after a value.
 //!
-//! It knows precedence, not meaning: division binds like multiplication from left to right, and
-//! factors may stand side by side. Chains of one operator become one flat node, so that a long input
-//! makes a wide tree rather than a deep one.
+//! Only precedence is decided here, not meaning: division has the precedence of multiplication, from left
+//! to right, and factors may be written side by side. A chain of one operator becomes one flat node, so
+//! that a long input makes a wide tree and not a deep one.
 
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
@@ -27,8 +27,8 @@ impl Parser<'_, '_> {
         if items.is_empty() { Err(Reason::Unparsed) } else { self.joined(items, Node::Sum) }
     }
 
-    /// Signs before a term: whether it is negated, and whether a plus-minus sign stands there (true)
-    /// or a minus-plus sign (false). `None` when no term follows.
+    /// Parses the signs before a term. Returns whether the term is negated, and whether there is a
+    /// plus-minus sign (true) or a minus-plus sign (false). `None` if no term follows.
     fn signs(&mut self, first: bool) -> Option<(bool, Option<bool>)> {
         let (mut negative, mut either, mut any) = (false, None, first);
         loop {
@@ -46,7 +46,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// One node for several items.
+    /// Makes one node of several items.
     pub(super) fn joined(&mut self, items: Vec<Id>, node: fn(Vec<Id>) -> Node) -> Parsed {
         match items.as_slice() {
             [] => self.tree.integer(0, self.fuel),
@@ -55,7 +55,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// A negated node; numbers keep being numbers.
+    /// A negated node; a negated number stays a number node.
     pub(super) fn negated(&mut self, id: Id) -> Parsed {
         let node = match self.tree.get(id) {
             Node::Number { value, decimals } => {
@@ -70,7 +70,7 @@ impl Parser<'_, '_> {
         self.add(node)
     }
 
-    /// Factors, written with or without a sign between them.
+    /// Factors, with or without a sign between them.
     fn product(&mut self) -> Parsed {
         let mut above = vec![self.factor()?];
         let mut below = Vec::new();
@@ -118,14 +118,14 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Whether brackets close before and open after this token.
+    /// Whether this token is between a closing and an opening bracket.
     fn between_sets(&self) -> bool {
         let closes = |k| matches!(k, Kind::Sign(')' | ']' | '}') | Kind::CloseSet);
         let opens = |k| matches!(k, Kind::Sign('(' | '[') | Kind::OpenSet);
         self.at > 0 && closes(self.tokens[self.at - 1].kind) && self.kind_at(1).is_some_and(opens)
     }
 
-    /// A number right behind a number is no product.
+    /// Whether a number precedes directly; two adjacent numbers are not a product.
     fn follows_number(&self) -> bool {
         self.at > 0 && self.tokens[self.at - 1].kind == Kind::Number
     }
@@ -139,7 +139,7 @@ impl Parser<'_, '_> {
         self.add(Node::Quotient(top, bottom))
     }
 
-    /// Whether an operand starts `ahead` tokens from here.
+    /// Whether an operand begins `ahead` tokens from here.
     pub(super) fn operand_at(&self, ahead: usize) -> bool {
         let Some(token) = self.tokens.get(self.at + ahead) else { return false };
         match token.kind {
@@ -183,8 +183,8 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Whether the bracket closes an open interval, as in `]0, 1[`: nothing follows that it could
-    /// hold.
+    /// Whether the bracket closes an open interval, as in `]0, 1[`, because the next tokens cannot be its
+    /// content.
     fn is_reversed_bracket(&self, ahead: usize) -> bool {
         let Some(next) = self.tokens.get(self.at + ahead + 1) else { return true };
         match next.kind {
@@ -215,7 +215,7 @@ impl Parser<'_, '_> {
         self.suffixes(base)
     }
 
-    /// What stands behind a primary.
+    /// Parses the marks after a primary.
     pub(super) fn suffixes(&mut self, mut base: Id) -> Parsed {
         for _ in 0..super::MAX_DEPTH {
             match self.kind() {
@@ -255,7 +255,7 @@ impl Parser<'_, '_> {
         Err(Reason::Unparsed)
     }
 
-    /// `!=` behind a blank or behind something that is no number.
+    /// Whether `!=` means "not equal": it follows a blank, or something other than a number.
     fn is_inequality_sign(&self) -> bool {
         self.kind_at(1) == Some(Kind::Sign('='))
             && self.tokens.get(self.at + 1).is_some_and(|t| !t.spaced)
@@ -305,7 +305,7 @@ impl Parser<'_, '_> {
                     self.at += 3;
                     return self.marked(base, "'");
                 }
-                // Ordinals: `5^{\text{th}}`.
+                // Ordinals such as `5^{\text{th}}`.
                 (Some(Kind::Text), _) if closed => {
                     self.at += 3;
                     return Ok(base);
@@ -334,7 +334,7 @@ impl Parser<'_, '_> {
             Some(t) if t.kind == Kind::Word && names::function(t.text).is_none() => {
                 self.letter()?
             }
-            // In `v^2_0` the index is not a base of the 2.
+            // In `v^2_0`, the subscript belongs to `v` and is not a base of the number 2.
             Some(t) if t.kind == Kind::Number && self.kind_at(1) == Some(Kind::Sign('_')) => {
                 self.digit()?
             }

@@ -1,7 +1,7 @@
 //! The grammar of answers: lists of relation chains of set expressions of ratios of sums.
 //!
-//! It builds the tree and decides nothing about equality. Recursive descent with a depth cap; every
-//! production either consumes a token or fails, so the work is linear in the tokens.
+//! Builds the tree; equality is decided elsewhere. Recursive descent with bounded depth. Every production
+//! either consumes a token or fails, so the work is linear in the number of tokens.
 
 mod commands;
 mod expression;
@@ -22,7 +22,7 @@ pub(crate) use words::plain_text;
 
 pub(super) type Parsed = Result<Id, Reason>;
 
-/// Parses a whole answer into `tree`.
+/// Parses a complete answer into `tree`.
 pub(crate) fn parse(text: &str, commas: Commas, tree: &mut Tree, fuel: &mut Fuel) -> Parsed {
     let text = super::clean::clean(text)?;
     let mut tokens = lexer::lex(&text, commas, fuel)?;
@@ -39,7 +39,7 @@ pub(crate) fn parse(text: &str, commas: Commas, tree: &mut Tree, fuel: &mut Fuel
     if parser.at < parser.tokens.len() { Err(Reason::Unparsed) } else { Ok(root) }
 }
 
-/// Tokens in front of an answer that only lead to it: stops, "=>", "\\Rightarrow".
+/// Number of leading tokens that are not part of the answer: stops, "=>", "\\Rightarrow".
 fn leading_marks(tokens: &[Token<'_>]) -> usize {
     let arrow = |t: &Token<'_>| {
         t.kind == Kind::Command
@@ -58,14 +58,14 @@ fn leading_marks(tokens: &[Token<'_>]) -> usize {
     at
 }
 
-/// Reads tokens and adds nodes.
+/// Parser state: the tokens, the position, and the tree that is built.
 struct Parser<'p, 'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
     depth: usize,
-    /// Absolute bars that are open.
+    /// Number of open absolute-value bars.
     bars: usize,
-    /// Sums and products over `i` that are open, in which it is no imaginary unit.
+    /// Number of open sums and products over `i`, inside which `i` is not the imaginary unit.
     over_i: usize,
     tree: &'p mut Tree,
     fuel: &'p mut Fuel,
@@ -112,7 +112,7 @@ impl<'a> Parser<'_, 'a> {
         self.tree.add(node, self.fuel)
     }
 
-    /// Runs a production one level deeper.
+    /// Parses a production one level deeper.
     fn deeper(&mut self, production: impl FnOnce(&mut Self) -> Parsed) -> Parsed {
         if self.depth >= MAX_DEPTH {
             return Err(Reason::Unparsed);
@@ -145,7 +145,7 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    /// Items, grouped at semicolons and "or"; whether such a separator occurred.
+    /// Items, grouped at semicolons and "or"; and whether there was such a separator.
     fn groups(&mut self) -> Result<(Vec<Vec<Id>>, bool), Reason> {
         let mut groups = vec![Vec::new()];
         let mut strong = false;
@@ -180,7 +180,7 @@ impl<'a> Parser<'_, 'a> {
         Ok((groups, strong))
     }
 
-    /// Whether the next token closes something or nothing is left.
+    /// Whether the next token closes something, or no token is left.
     fn closes(&self) -> bool {
         match self.peek() {
             None => true,
@@ -195,7 +195,7 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    /// Whether the square bracket at this place opens an interval, as in `]0, 1[`.
+    /// Whether the square bracket at this position opens an interval, as in `]0, 1[`.
     fn opens_reversed(&self) -> bool {
         let bracket = |t: &Token<'_>| matches!(t.kind, Kind::Sign('[' | '('));
         !(self.at > 0 && bracket(&self.tokens[self.at - 1])) && self.operand_at(1)
@@ -227,7 +227,7 @@ impl<'a> Parser<'_, 'a> {
         self.add(Node::Chain { sides, relations })
     }
 
-    /// The relation at this place and its number of tokens.
+    /// The relation at this position, and its number of tokens.
     fn relation_ahead(&self) -> Option<(Relation, usize)> {
         let skip = usize::from(self.kind() == Some(Kind::Sign('&')));
         let token = self.tokens.get(self.at + skip)?;

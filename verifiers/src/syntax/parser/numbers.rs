@@ -1,4 +1,4 @@
-//! Reads number tokens: separators, decimals, exponents, repeating decimals, bases, mixed numbers.
+//! Parses number tokens: separators, decimals, exponents, repeating decimals, bases, mixed numbers.
 //!
 //! Every value is an exact rational. Lengths and exponents are bounded before anything is allocated.
 
@@ -10,16 +10,16 @@ use super::{Kind, Node, Parsed, Parser, Token};
 use crate::fuel::Reason;
 use crate::syntax::tree::Id;
 
-/// Most digits of one number.
+/// Maximum number of digits of a number.
 const MAX_DIGITS: usize = 8192;
 /// Largest power of ten in `1e5` notation.
 const MAX_EXPONENT: i32 = 4096;
 
-/// Most digits of a number in a base above ten.
+/// Maximum number of digits of a number in a base above ten.
 const MAX_LETTERED: usize = 64;
 
 impl Parser<'_, '_> {
-    /// The number at this place with everything that belongs to it.
+    /// The number at this position, with all its parts.
     pub(super) fn number(&mut self) -> Parsed {
         let token = self.peek().ok_or(Reason::Unparsed)?;
         self.at += 1;
@@ -39,7 +39,7 @@ impl Parser<'_, '_> {
         Ok(number)
     }
 
-    /// Takes one digit off the number at this place: `\frac12`.
+    /// Consumes one digit of the number at this position: `\frac12`.
     pub(super) fn digit(&mut self) -> Parsed {
         let token = self.peek().ok_or(Reason::Unparsed)?;
         let (first, rest) = token.text.split_at(1);
@@ -52,7 +52,7 @@ impl Parser<'_, '_> {
         self.add(Node::Number { value, decimals })
     }
 
-    /// `204_5`: digits in a base.
+    /// `204_5`: digits in the base that follows.
     fn in_base(&mut self, digits: &str) -> Parsed {
         self.at += 1;
         let braced = self.eat_sign('{');
@@ -71,7 +71,7 @@ impl Parser<'_, '_> {
         self.read_in(digits, base)
     }
 
-    /// `2A_{16}` and `FF_{16}`: digits and capitals in a base above ten; nothing where it is no such
+    /// `2A_{16}` and `FF_{16}`: digits and capitals in a base above ten; `None` if there is no such
     /// number.
     pub(super) fn lettered(&mut self) -> Result<Option<Id>, Reason> {
         let part = |t: &Token<'_>| {
@@ -115,7 +115,7 @@ impl Parser<'_, '_> {
         self.add(Node::Number { value: value.into(), decimals: None })
     }
 
-    /// `0.1\overline{6}`: the digits under the bar go on for ever.
+    /// `0.1\overline{6}`: the digits under the bar repeat forever.
     fn repeating(
         &mut self,
         text: &str,
@@ -151,7 +151,7 @@ impl Parser<'_, '_> {
         self.add(Node::Number { value: sum, decimals: None }).map(Some)
     }
 
-    /// `2\frac{1}{3}` and `2 1/3`: a whole number and a proper fraction of plain digits.
+    /// `2\frac{1}{3}` and `2 1/3`: an integer and a proper fraction of plain digits.
     fn mixed(&mut self, whole: Id) -> Result<Option<Id>, Reason> {
         let start = self.at;
         let fraction = match self.peek().map(|t| (t.kind, t.text, t.spaced)) {
@@ -201,12 +201,12 @@ impl Parser<'_, '_> {
     }
 }
 
-/// "five" in `204_{\text{five}}`.
+/// The base in words: "five" in `204_{\text{five}}`.
 fn word_base(word: &str) -> Option<u32> {
     crate::syntax::names::number_word(word).filter(|b| *b >= 2)
 }
 
-/// The value of a number token, and how many digits stand behind its point.
+/// The value of a number token, and its number of digits after the decimal point.
 pub(super) fn decimal(text: &str) -> Result<(BigRational, Option<u32>), Reason> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((m, e)) => (m, e.parse::<i32>().map_err(|_| Reason::Fuel)?),

@@ -1,7 +1,7 @@
 //! Primaries: numbers, letters, brackets, bars, texts.
 //!
-//! It decides what a bracket holds (a group, a tuple, an interval, a set) and what a letter is (a
-//! constant, a symbol, the name of a function). Words split into letters unless they are names.
+//! Decides what a bracket contains (a group, a tuple, an interval, a set) and what a letter is (a
+//! constant, a symbol, the name of a function). Words are split into letters unless they are known names.
 
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
@@ -64,7 +64,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The first letter of the word at this place; the rest stays.
+    /// The first letter of the word at this position; the rest remains as a token.
     pub(super) fn letter(&mut self) -> Parsed {
         let token = self.peek().ok_or(Reason::Unparsed)?;
         let (letter, rest) = token.text.split_at(1);
@@ -94,14 +94,15 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// `T(10) =`: a capital with a number in brackets that is told to be worth something.
+    /// Whether `T(10) =` follows: a capital applied to a number in brackets, with an equals sign after
+    /// it.
     fn is_evaluated(&self, letter: &str) -> bool {
         let signs = [Kind::Sign('('), Kind::Number, Kind::Sign(')'), Kind::Sign('=')];
         letter.starts_with(|c: char| c.is_ascii_uppercase())
             && signs.iter().enumerate().all(|(ahead, kind)| self.kind_at(ahead) == Some(*kind))
     }
 
-    /// `^{-1}(` behind the name of a function.
+    /// Whether `^{-1}(` follows the name of a function.
     fn inverse_mark_ahead(&self) -> bool {
         let signs = [
             Kind::Sign('^'),
@@ -120,7 +121,7 @@ impl Parser<'_, '_> {
         self.add(Node::Symbol(symbol))
     }
 
-    /// A symbol with its subscript in its name.
+    /// A symbol, with its subscript as part of its name.
     pub(super) fn subscripted(&mut self, name: &str) -> Parsed {
         let mut full = format!("{name}_");
         self.at += 1;
@@ -131,7 +132,7 @@ impl Parser<'_, '_> {
         self.symbol(&full)
     }
 
-    /// A subscript behind a symbol in braces: `\mathbf{x}_1`.
+    /// A subscript after a symbol in braces: `\mathbf{x}_1`.
     pub(super) fn indexed(&mut self, base: Id) -> Parsed {
         let Node::Symbol(symbol) = self.tree.get(base) else { return Err(Reason::Unparsed) };
         let name = self.tree.name(*symbol).to_owned();
@@ -147,7 +148,7 @@ impl Parser<'_, '_> {
             match token.kind {
                 Kind::Sign('{') => open += 1,
                 Kind::Sign('}') => open = open.saturating_sub(1),
-                // One letter or digit only.
+                // Without braces, only one letter or digit belongs to the script.
                 Kind::Word | Kind::Number if open == 0 && token.text.len() > 1 => {
                     let (first, rest) = token.text.split_at(1);
                     text.push_str(first);
@@ -179,7 +180,7 @@ impl Parser<'_, '_> {
         self.add(Node::Apply(symbol, arguments))
     }
 
-    /// Round or square brackets, also mixed ones.
+    /// Round or square brackets, or one of each.
     pub(super) fn bracketed(&mut self) -> Parsed {
         let open = self.open_sign()?;
         let bars = std::mem::take(&mut self.bars);
@@ -212,7 +213,7 @@ impl Parser<'_, '_> {
         Ok(open)
     }
 
-    /// A braced group; several items in it are a list.
+    /// A braced group; several items in it form a list.
     pub(super) fn group(&mut self) -> Parsed {
         self.expect(Kind::Sign('{'))?;
         let bars = std::mem::take(&mut self.bars);
@@ -251,8 +252,7 @@ impl Parser<'_, '_> {
         Ok(items)
     }
 
-    /// `\left\{\begin{array}{l} x=1 \\ y=2 \end{array}\right.`: a table behind a brace that nothing
-    /// closes.
+    /// `\left\{\begin{array}{l} x=1 \\ y=2 \end{array}\right.`: a table after a brace that is not closed.
     fn system(&mut self) -> Result<Option<Id>, Reason> {
         let start = self.at;
         let table = self.deeper(Self::command_operand)?;
@@ -267,7 +267,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Items of a set, or an item and its condition.
+    /// The items of a set, or an item and its condition.
     fn builder_item(&mut self, start: usize) -> Parsed {
         let depth_zero_bar =
             self.tokens[start..].iter().take_while(|t| t.kind != Kind::CloseSet).position(|t| {
@@ -298,8 +298,8 @@ impl Parser<'_, '_> {
         self.add(Node::Set(items))
     }
 
-    /// The item before the bar at `bar`, if it ends exactly there, and the membership that it is
-    /// written with: `x \in \mathbb{Z}`.
+    /// The item before the bar at `bar`, if it ends exactly there, with its membership if it has one:
+    /// `x \in \mathbb{Z}`.
     fn item_before(&mut self, bar: usize) -> Result<Option<(Id, Option<Id>)>, Reason> {
         let item = match self.sum() {
             Ok(item) => item,

@@ -1,17 +1,17 @@
 //! Tables: matrices, determinants, systems and case distinctions.
 //!
-//! It reads rows and cells; how a matrix is bracketed makes no difference to its value, except that
-//! bars mean a determinant.
+//! Parses rows and cells. The brackets of a matrix do not change its value, except that bars denote a
+//! determinant.
 
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::tree::{BLANK, Function, Id};
 
-/// Most cells of a table.
+/// Maximum number of cells of a table.
 const MAX_CELLS: usize = 1024;
 
 impl Parser<'_, '_> {
-    /// Everything from behind `\begin` to behind `\end{...}`.
+    /// Parses from after `\begin` up to and including `\end{...}`.
     pub(super) fn table(&mut self) -> Parsed {
         let name = self.environment_name()?;
         if name == "array" && self.kind() == Some(Kind::Sign('{')) {
@@ -91,7 +91,7 @@ impl Parser<'_, '_> {
         if rows.is_empty() { Err(Reason::Unparsed) } else { Ok(rows) }
     }
 
-    /// Lines of a system: a list. A line that starts with a relation continues the one before it.
+    /// The lines of a system as a list. A line that begins with a relation continues the previous line.
     pub(super) fn lines(&mut self, cells: Vec<Id>) -> Parsed {
         let mut items: Vec<Id> = Vec::new();
         for cell in cells {
@@ -113,7 +113,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Both cells as one chain where the second has no left side.
+    /// Joins both cells into one chain, if the second has no left side.
     fn continued(&self, before: Id, cell: Id) -> Option<Node> {
         let Node::Chain { sides: more, relations: further } = self.tree.get(cell) else {
             return None;

@@ -1,7 +1,7 @@
-//! Units behind a value: texts, unit words, and in prose any words.
+//! Units after a value: texts, unit words, and in prose any words.
 //!
-//! It decides only what is a unit, not whether two units agree. A letter that could be a variable is
-//! a unit only inside a text command, because `5m` in a formula is a product.
+//! Decides only whether something is a unit, not whether two units agree. A letter that could be a
+//! variable is a unit only inside a text command, because `5m` in a formula is a product.
 
 use num_rational::BigRational;
 use num_traits::Signed;
@@ -12,7 +12,7 @@ use crate::syntax::names;
 use crate::syntax::tree::Id;
 
 impl Parser<'_, '_> {
-    /// Whether a unit starts here; a value stands before it.
+    /// Whether a unit begins here, after a value.
     pub(super) fn unit_ahead(&self) -> bool {
         let Some(token) = self.peek() else { return false };
         match token.kind {
@@ -29,7 +29,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// `m/s` and its like behind a number and a blank.
+    /// Whether `m/s` or a similar unit follows a number and a blank.
     fn is_speed(&self) -> bool {
         let text = |ahead: usize| self.tokens.get(self.at + ahead).map_or("", |t| t.text);
         self.after_plain_value()
@@ -38,7 +38,7 @@ impl Parser<'_, '_> {
             && matches!(text(2), "s" | "h" | "hr" | "sec" | "min" | "L" | "mL" | "kg" | "mol" | "m")
     }
 
-    /// `5 m`, `7 in.`, `9 m^2` or `9m^2` as the whole answer.
+    /// Whether a unit ends the whole answer: `5 m`, `7 in.`, `9 m^2` or `9m^2`.
     fn is_closing_unit(&self, spaced: bool) -> bool {
         let known = |t: &str| t == "in" || names::unit_letter(t);
         let closes = match self.kind_at(1) {
@@ -51,7 +51,7 @@ impl Parser<'_, '_> {
         number && closes && self.at <= 2 && self.peek().is_some_and(|t| known(t.text))
     }
 
-    /// `/ {h}`, a denominator set upright.
+    /// The denominator of `/ {h}`, which is set upright.
     fn braced_denominator(&self) -> Option<&str> {
         let braced = self.kind_at(1) == Some(Kind::Sign('{'))
             && self.kind_at(2) == Some(Kind::Word)
@@ -59,7 +59,7 @@ impl Parser<'_, '_> {
         self.tokens.get(self.at + 2).filter(|_| braced).map(|t| t.text)
     }
 
-    /// Whether the token before ends a plain value.
+    /// Whether the previous token ends a plain value.
     fn after_plain_value(&self) -> bool {
         self.at > 0
             && matches!(
@@ -68,7 +68,7 @@ impl Parser<'_, '_> {
             )
     }
 
-    /// Reads a unit and puts it on the last value.
+    /// Parses a unit and attaches it to the last value.
     pub(super) fn unit(&mut self, values: &mut Vec<Id>) -> Result<(), Reason> {
         let mut name = String::new();
         while let Some(token) = self.peek() {
@@ -120,7 +120,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// The value of "1.5 million"; a currency stays outside: "$5 million".
+    /// The value of "1.5 million". A currency is kept outside of the product: "$5 million".
     fn times_power_of_ten(&mut self, value: Id, power: u32) -> Parsed {
         if let Node::Quantity(inner, currency) = self.tree.get(value).clone() {
             let scaled = self.times_power_of_ten(inner, power)?;
@@ -135,7 +135,7 @@ impl Parser<'_, '_> {
         self.add(Node::Product(vec![value, factor]))
     }
 
-    /// Whether the letter at this place is the larger unit of `2 h 15 min`.
+    /// Whether the letter at this position is the larger unit in `2 h 15 min`.
     fn part_of_compound(&self) -> bool {
         let unit =
             |ahead: usize| self.tokens.get(self.at + ahead).and_then(|t| names::unit(t.text));
@@ -147,7 +147,7 @@ impl Parser<'_, '_> {
             && matches!((unit(0), unit(2)), (Some(a), Some(b)) if a.dimension == b.dimension && a != b)
     }
 
-    /// A quantity with the smaller parts behind it added: `2 hours and 15 minutes` is 135 minutes.
+    /// A quantity plus the smaller parts after it: `2 hours and 15 minutes` is 135 minutes.
     fn compound(&mut self, mut quantity: Id) -> Parsed {
         for _ in 0..3 {
             let Node::Quantity(value, name) = self.tree.get(quantity).clone() else { break };
@@ -178,7 +178,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// The power of ten that the first word of a unit names, and the rest: 6 and "people" of "million people".
+/// The power of ten of the first word of a unit, and the rest: 6 and "people" for "million people".
 fn scaled(name: &str) -> Option<(u32, &str)> {
     let (word, rest) = name.split_once(' ').unwrap_or((name, ""));
     let power = match word.trim_end_matches('s') {
@@ -192,7 +192,7 @@ fn scaled(name: &str) -> Option<(u32, &str)> {
     Some((power, rest.strip_prefix("of ").unwrap_or(rest)))
 }
 
-/// Whether a run of letters reads as an English word of at least `shortest` letters.
+/// Whether a sequence of letters looks like an English word of at least `shortest` letters.
 pub(super) fn is_english(word: &str, shortest: usize) -> bool {
     word.len() >= shortest
         && word.contains(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U', 'y'])

@@ -1,7 +1,7 @@
 //! Answers in words: "all real numbers", "no solution", names, yes and no.
 //!
-//! It looks at an answer only if it has no number and no formula in it. Phrases with a mathematical
-//! meaning become that meaning; everything else stays text.
+//! Only answers without numbers and formulas are handled here. Phrases with a mathematical meaning become
+//! that meaning; everything else remains text.
 
 use super::units::is_english;
 use super::{Kind, Node, Parser};
@@ -9,14 +9,14 @@ use crate::fuel::Reason;
 use crate::syntax::names;
 use crate::syntax::tree::{Constant, Id, Named};
 
-/// Three-letter answers that are words, not products.
+/// Three-letter answers that are words and not products.
 const SHORT_WORDS: [&str; 22] = [
     "yes", "odd", "one", "two", "six", "ten", "red", "may", "sun", "mon", "tue", "wed", "thu",
     "fri", "sat", "jan", "feb", "dne", "win", "all", "any", "the",
 ];
 
 impl Parser<'_, '_> {
-    /// The whole answer as a phrase, if it is words only.
+    /// The whole answer as a phrase, if it consists only of words.
     pub(super) fn phrase(&mut self) -> Result<Option<Id>, Reason> {
         let tokens = &self.tokens[self.at..];
         let wordy = |k: Kind| matches!(k, Kind::Word | Kind::Text | Kind::And | Kind::Or);
@@ -69,7 +69,7 @@ impl Parser<'_, '_> {
         self.add(node).map(Some)
     }
 
-    /// Several texts with separators between them: a list, not a phrase.
+    /// Whether there are several texts with separators between them, which form a list and not a phrase.
     fn is_list_of_texts(&self, brackets: bool) -> bool {
         let tokens = &self.tokens[self.at..];
         let texts = tokens.iter().filter(|t| t.kind == Kind::Text).count();
@@ -79,7 +79,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// The number that a phrase spells, with the unit behind it: "twenty five percent".
+/// The number at the beginning of a phrase in words, and the unit after it: "twenty five percent".
 fn spoken_number(phrase: &str) -> Option<(u32, &str)> {
     let (mut total, mut last, mut rest) = (0_u32, None, phrase);
     while !rest.is_empty() {
@@ -102,7 +102,8 @@ fn spoken_number(phrase: &str) -> Option<(u32, &str)> {
         .map(|_| (total, rest))
 }
 
-/// Whether one word behind a number word is what is counted: "twelve apples", but not "two thirds".
+/// Whether the single word after a number word is the thing counted: "twelve apples", but not "two
+/// thirds".
 fn is_counted_noun(word: &str) -> bool {
     let parts = ["half", "third", "quarter", "fourth", "fifth", "sixth", "eighth", "tenth"];
     let scales = ["hundred", "thousand", "million", "billion", "dozen", "point", "minus", "plus"];
@@ -115,7 +116,7 @@ fn is_counted_noun(word: &str) -> bool {
         && !matches!(stem, "halve" | "time" | "way" | "solution")
 }
 
-/// How phrases start that all say "infinitely many".
+/// Beginnings of phrases that mean "infinitely many".
 const INFINITE: [&str; 7] = [
     "infinitely many",
     "infinite solutions",
@@ -126,7 +127,7 @@ const INFINITE: [&str; 7] = [
     "an infinity of",
 ];
 
-/// What a phrase means in mathematics.
+/// The mathematical meaning of a phrase; `None` if it has none.
 fn meaning(phrase: &str) -> Option<Node> {
     if INFINITE.iter().any(|words| phrase.starts_with(words)) {
         return Some(Node::Text("infinitely many".to_owned()));
@@ -157,7 +158,7 @@ fn meaning(phrase: &str) -> Option<Node> {
     })
 }
 
-/// Lower case letters, digits and single blanks.
+/// The text reduced to lower-case letters, digits and single blanks.
 pub(crate) fn plain_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
