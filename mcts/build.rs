@@ -1,10 +1,10 @@
-//! Tells an optimised program its commit, where it is built from a git checkout.
+//! Passes the commit to an optimised build, if it is made in a git checkout.
 
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // A development build would be made again after every commit.
+    // Otherwise a development build would be rebuilt after every commit.
     if std::env::var("PROFILE").is_ok_and(|profile| profile != "release") {
         return;
     }
@@ -18,7 +18,7 @@ fn main() {
     }
 }
 
-/// What git says; nothing without git or outside a checkout.
+/// Output of a git command; `None` without git or outside a checkout.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -5,7 +5,7 @@ use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs}
 use regrowth_policy::Scripted;
 use regrowth_verifiers::ProblemVerifier;
 
-/// What the policy would say, and how sure it would be of each step.
+/// The policy's candidate steps, and its self-evaluation of each.
 const SCRIPT: &str = r#"{"entries": [
   {"candidates": [{"text": "7 - 3 = 4.\n", "correct": 0.6}, {"text": "3 * 7 = 21.\n", "correct": 0.5}]},
   {"after": "3 * 7 = 21.\n", "candidates": [

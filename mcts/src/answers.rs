@@ -1,7 +1,7 @@
-//! The answers that a tree has found: which solutions state them, and how likely they are together.
+//! The answers found in a tree: the solutions that state each answer, and the answer's likelihood.
 //!
-//! A policy may reach an answer by several solutions; what it believes of the answer is the sum of
-//! their probabilities. The reference is never looked at.
+//! A policy may reach an answer by several solutions; its probability of the answer is the sum of their
+//! probabilities. The reference answer is never used.
 
 use regrowth_datasets::{Finish, Problem};
 use regrowth_verifiers::{Statement, Verifier, agrees};
@@ -15,32 +15,32 @@ pub(crate) struct Answers {
     all: Vec<Answer>,
 }
 
-/// Solutions that state one answer.
+/// A group of solutions that state the same answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// As the first of them states it; empty where it states none.
+    /// The answer as stated by the first of them; empty if that solution states no answer.
     text: String,
-    /// Logarithm of the sum of their probabilities.
+    /// Logarithm of the sum of the solutions' probabilities.
     pub(crate) log_likelihood: f64,
-    /// The nodes that end them and what is known of each, in the order in which they were added.
+    /// The terminal node of each solution and its features, in the order in which they were added.
     pub(crate) solutions: Vec<(NodeId, Finished)>,
 }
 
 /// A solution that has ended.
 pub(crate) struct EndedSolution<'a> {
-    /// Where it ends.
+    /// The terminal node.
     pub(crate) node: NodeId,
-    /// All that the policy wrote.
+    /// The policy's whole output.
     pub(crate) text: &'a str,
     /// Why it ended.
     pub(crate) finish: Finish,
-    /// What is known of it.
+    /// The features that the answer judge uses.
     pub(crate) finished: Finished,
 }
 
 impl Answers {
-    /// Adds a solution; the place of its answer among [`all`](Self::all). A solution that states none
-    /// agrees with no other.
+    /// Adds a solution. Returns the index of its answer in [`all`](Self::all). A solution that states no
+    /// answer agrees with no other solution.
     pub(crate) fn add(
         &mut self,
         verifier: &dyn Verifier,
@@ -60,8 +60,8 @@ impl Answers {
         at
     }
 
-    /// Where the answer of a solution is, if it is there: most are stated in the same words, so the
-    /// verifier is asked last.
+    /// Index of the solution's answer; `None` if it is new. Most answers are stated in the same words, so the
+    /// verifier is called last.
     fn place(
         &self,
         verifier: &dyn Verifier,
@@ -83,7 +83,7 @@ impl Answers {
     }
 }
 
-/// `ln(e^a + e^b)`, without leaving the range of numbers.
+/// `ln(e^a + e^b)`, computed without overflow.
 fn log_of_sum(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }

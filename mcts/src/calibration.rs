@@ -1,7 +1,7 @@
-//! How well self-evaluations foretell verified outcomes: AUC, ECE, and how many are unknown.
+//! How well self-evaluations predict verified outcomes: AUC, ECE, and the share of unknown self-evaluations.
 //!
-//! Only steps that end a solution are looked at, since only their outcome is verified; they are few
-//! enough to be kept as they are, so that AUC is exact.
+//! Only steps that end a solution are used, because only their outcome is verified. There are few enough of
+//! them to store all, so AUC is exact.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use crate::TreeRecord;
 /// Bins of [`ece`]: ten of equal width over [0, 1]; 1 belongs to the last.
 pub const ECE_BINS: usize = 10;
 
-/// A self-evaluation in [0, 1] and whether the solution came out right.
+/// A self-evaluation in [0, 1], and whether the solution is right.
 pub type Judged = (f64, bool);
 
-/// Probability that a right solution has the higher self-evaluation of the two, one right and one
-/// wrong; ties count half (Mann-Whitney U over the number of pairs). `None` without both kinds.
+/// Probability that, of one right and one wrong solution, the right one has the higher self-evaluation; ties
+/// count half (Mann-Whitney U over the number of pairs). `None` unless there are both kinds.
 #[must_use]
 pub fn auc(judged: &[Judged]) -> Option<f64> {
     let mut sorted = judged.to_vec();
@@ -39,8 +39,8 @@ pub fn auc(judged: &[Judged]) -> Option<f64> {
     Some(wins / (right as f64 * wrong as f64))
 }
 
-/// Expected calibration error: over [`ECE_BINS`] bins, the distance between mean self-evaluation and
-/// share of right solutions, weighted by the bin's share (Naeini et al. 2015). `None` for nothing.
+/// Expected calibration error: over [`ECE_BINS`] bins, the distance between mean self-evaluation and share of
+/// right solutions, weighted by the bin's share (Naeini et al. 2015). `None` if there are no solutions.
 #[must_use]
 pub fn ece(judged: &[Judged]) -> Option<f64> {
     if judged.is_empty() {
@@ -54,15 +54,15 @@ pub fn ece(judged: &[Judged]) -> Option<f64> {
 /// The solutions of one of [`ECE_BINS`] bins of self-evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
-    /// Solutions.
+    /// Number of solutions.
     pub n: u64,
     /// Their mean self-evaluation, in [0, 1].
     pub mean: f64,
-    /// How many came out right.
+    /// Number of right solutions.
     pub right: u64,
 }
 
-/// The bins that are not empty, in order.
+/// The non-empty bins, in order.
 fn bins(judged: &[Judged]) -> Vec<CalibrationBin> {
     let mut bins = [CalibrationBin::default(); ECE_BINS];
     for &(own, right) in judged {
@@ -75,14 +75,14 @@ fn bins(judged: &[Judged]) -> Vec<CalibrationBin> {
     filled.map(|bin| CalibrationBin { mean: bin.mean / bin.n as f64, ..bin }).collect()
 }
 
-/// Figures of some judged solutions.
+/// Figures of a set of judged solutions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Solutions with a self-evaluation.
+    /// Number of solutions with a self-evaluation.
     pub n: u64,
     /// Share of all finished solutions whose self-evaluation is unknown, in [0, 1].
     pub unknown: f64,
-    /// Share of the `n` that came out right, in [0, 1].
+    /// Share of right solutions among these `n`, in [0, 1].
     pub right: f64,
     /// Their mean self-evaluation, in [0, 1].
     pub mean: f64,
@@ -95,13 +95,12 @@ pub struct Figures {
 /// Figures over all solutions and by the depth at which they end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// All of them.
+    /// Figures of all solutions.
     #[serde(flatten)]
     pub all: Figures,
-    /// By the depth of the last step, in order.
+    /// Figures by the depth of the last step, in increasing order.
     pub by_depth: Vec<DepthFigures>,
-    /// The calibration curve: what came out of the solutions that were judged alike. Reports from before
-    /// it was kept have none.
+    /// The calibration curve: mean self-evaluation and outcomes by bin. Empty in old reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bins: Vec<CalibrationBin>,
 }
@@ -109,14 +108,14 @@ pub struct Calibration {
 /// Figures of the solutions that end at one depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DepthFigures {
-    /// Steps of the solution.
+    /// Number of steps of the solutions.
     pub depth: u32,
-    /// The figures.
+    /// Figures of these solutions.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// How many of a tree's finished solutions state no answer.
+/// Counts a tree's finished solutions that state no answer.
 #[must_use]
 pub fn unanswered(tree: &TreeRecord) -> Unanswered {
     let mut found = Unanswered::default();
@@ -134,10 +133,10 @@ pub struct JudgedSolutions {
 }
 
 impl JudgedSolutions {
-    /// Adds the finished solutions of a tree whose steps were judged. Where the search did not see
-    /// the reference, the verifier looks at the texts now. Of a problem without a reference no solution is
-    /// known to be right or wrong, so none is added; nor is one about which a verifier command gave no
-    /// verdict.
+    /// Adds the finished solutions of a tree whose steps were judged. If the search did not see the reference
+    /// answer, the verifier checks the texts now. Solutions of a problem without a reference answer are not
+    /// added, because it is unknown whether they are right; nor is a solution about which a verifier command
+    /// gave no verdict.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
         if !tree.problem.has_reference() {
             return;
@@ -159,12 +158,12 @@ impl JudgedSolutions {
         }
     }
 
-    /// Adds a finished solution that some other judge rates.
+    /// Adds a finished solution that another judge has rated.
     pub(crate) fn record(&mut self, depth: u32, judged: Option<f64>, right: bool) {
         self.depths.entry(depth).or_default().push((judged, right));
     }
 
-    /// The figures; `None` when nothing was judged.
+    /// The figures; `None` if no solution was added.
     #[must_use]
     pub fn calibration(&self) -> Option<Calibration> {
         let all: Vec<_> = self.depths.values().flatten().copied().collect();

@@ -1,25 +1,26 @@
-//! Which child of the search root becomes the next root: pure functions of a snapshot of the children.
+//! Chooses the child of the search root that becomes the next search root: pure functions of a snapshot of
+//! the children's statistics.
 //!
-//! They know nothing of trees or policies. arXiv:2405.00451 commits to the most visited child; the
-//! authors' code has three forms of its own, of which [`CommitRule::SpreadVisits`] is the default.
+//! arXiv:2405.00451 commits to the most visited child. The authors' code has three other rules;
+//! [`CommitRule::SpreadVisits`] is its default.
 
 use crate::config::{CommitRule, VisitSpread};
 use crate::select::ChildStats;
 
-/// What a commit sees of one child of the search root.
+/// Statistics of one child of the search root at a commit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RootChildStats {
-    /// The child as selection sees it.
+    /// Statistics of the child as selection reads them.
     pub stats: ChildStats,
-    /// Spread of the visits of its own children ([`spread`]), at least 0.
+    /// Spread of the visits of the child's own children ([`spread`]), at least 0.
     pub spread: f64,
-    /// How many children it has.
+    /// Number of the child's own children.
     pub children: usize,
 }
 
-/// Index of the child that becomes the next search root. `None` without children.
+/// Index of the child that becomes the next search root; `None` if `children` is empty.
 ///
-/// `depth` is that of the search root, 0 for the problem; `draw` is a uniform random number in [0,
+/// `depth` is the depth of the search root (0 for the tree's root). `draw` is a uniform random number in [0,
 /// 1), used by the rules that sample.
 #[must_use]
 pub fn commit(
@@ -49,9 +50,9 @@ pub fn commit(
     }
 }
 
-/// Returns the weights `(exp(Q) (1 + children))^(1 / temperature)` divided by the largest, computed
-/// in log space so that low temperatures do not overflow. At temperature 0, only the children with
-/// the largest weight have any.
+/// Returns the weights `(exp(Q) (1 + children))^(1 / temperature)` divided by the largest, computed in log
+/// space so that low temperatures do not overflow. At temperature 0, only the children with the largest
+/// weight have a nonzero weight.
 fn tempered_weights(
     children: &[RootChildStats],
     temperature: f64,
@@ -62,8 +63,8 @@ fn tempered_weights(
     logs.map(move |log| if log == highest { 1.0 } else { ((log - highest) / temperature).exp() })
 }
 
-/// Samples an index with probability proportional to its weight, by the inverse transform of
-/// `draw`. Returns the last index if rounding finds none; `None` without weights.
+/// Samples an index with probability proportional to its weight, by the inverse transform of `draw`. Returns
+/// the last index if rounding leaves none; `None` if there are no weights.
 fn sample_index(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) -> Option<usize> {
     let last = weights.len().checked_sub(1);
     let mut left = draw * weights.clone().sum::<f64>();
@@ -74,7 +75,7 @@ fn sample_index(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) 
     passed.or(last)
 }
 
-/// Spread of visit counts; 0 for fewer than two.
+/// Spread of visit counts; 0 for fewer than two counts.
 #[must_use]
 pub fn spread(measure: VisitSpread, visits: &[u64]) -> f64 {
     if visits.len() < 2 {
@@ -118,10 +119,10 @@ mod tests {
         assert_eq!(pick(CommitRule::Sampled, &children, 0.999), Some(2));
         assert_eq!(pick(CommitRule::Sampled, &children, 0.0), Some(0));
         assert_eq!(pick(CommitRule::Sampled, &[], 0.0), None);
-        // An unvisited child never wins by a hopeful value.
+        // A child without visits never wins, however high its Q.
         let hopeful = [child(0.2, 1, 0.0), child(2.0, 0, 0.0)];
         assert_eq!(pick(CommitRule::Value, &hopeful, 0.0), Some(0));
-        // Ties go by Q, then to the first.
+        // Ties are broken by Q, then go to the first child.
         let tied = [child(0.1, 2, 0.0), child(0.4, 2, 0.0), child(0.4, 2, 0.0)];
         assert_eq!(pick(CommitRule::Visits, &tied, 0.0), Some(1));
     }
@@ -132,7 +133,7 @@ mod tests {
         let children = [child(0.9, 9, 0.0), child(-0.5, 2, 1.0), child(0.4, 3, 0.2)];
         assert_eq!(pick(CommitRule::SpreadValue, &children, 0.0), Some(1));
         assert_eq!(pick(CommitRule::SpreadValue, &[children[2], children[0]], 0.0), Some(1));
-        // Ties go by visits, then by V, then to the first.
+        // Ties are broken by visits, then by V, then go to the first child.
         let valued =
             |v, c: RootChildStats| RootChildStats { stats: ChildStats { v, ..c.stats }, ..c };
         let rarer = valued(0.9, child(0.4, 2, 0.2));
@@ -142,8 +143,8 @@ mod tests {
 
     #[test]
     fn tempered_draws_have_the_worked_odds() {
-        // exp(0) x (1 + 1) = 2 and exp(ln 3) x (1 + 1) = 6: at temperature 1 a quarter falls to the
-        // first, at 0.5 a tenth (4 of 40). A value of 0 is a value like others.
+        // exp(0) x (1 + 1) = 2 and exp(ln 3) x (1 + 1) = 6: the first child is drawn with probability 1/4 at
+        // temperature 1, and 1/10 (4 of 40) at 0.5. A child with Q = 0 is drawn like any other.
         let parent = |q| RootChildStats { children: 1, ..child(q, 1, 0.0) };
         let children = [parent(0.0), parent(3f64.ln())];
         let share = |temperature: f64, decay, depth| {
@@ -154,7 +155,7 @@ mod tests {
         assert!(share(1.0, 0.5, 0).abs_diff(2_500) <= 1);
         assert!(share(1.0, 0.5, 1).abs_diff(1_000) <= 1);
         assert_eq!(share(1.0, 0.75, 4), share(0.75f64.powi(4), 1.0, 0));
-        // Fewer children, less weight: exp(0) x 1 of 1 + 6.
+        // Fewer children give less weight: exp(0) x 1 of 1 + 6.
         let leaf = [child(0.0, 1, 0.0), children[1]];
         let rule = CommitRule::Tempered { temperature: 1.0, decay: 1.0 };
         assert_eq!(commit(rule, &leaf, 0, 0.1428), Some(0));

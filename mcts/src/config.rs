@@ -1,8 +1,8 @@
-//! Everything a search can be told, with the source of each default.
+//! All settings of a search, with the source of each default.
 //!
-//! Threads, batch sizes and files may never change a result; they live in [`crate::RunOptions`].
-//! "Paper" below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program,
-//! which differs from the paper in places: both forms can be chosen.
+//! Threads, batch sizes and files must never change a result; they are in [`crate::RunOptions`]. "Paper"
+//! below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program, which differs from the
+//! paper in places: both forms can be chosen.
 
 mod check;
 mod rules;
@@ -31,7 +31,7 @@ use crate::stop::StopRule;
 pub struct SearchConfig {
     /// Seed of every random number of the search; any value (default 0).
     pub seed: u64,
-    /// What decides which node is expanded next (default tree search: paper).
+    /// Strategy that selects the node to expand next (default tree search: paper).
     pub strategy: Strategy,
     /// Simulations per search root, at least 1 (default 16: measured on small models; paper 5).
     pub simulations: u64,
@@ -40,28 +40,28 @@ pub struct SearchConfig {
     /// Candidates sampled at the problem's root and at every deeper node, each 1 to 524,286
     /// (default 5 and 3: paper, mathematics; 4 and 2 for multiple choice).
     pub breadth: [usize; 2],
-    /// Steps of a solution at most, at least 1 (default 4: paper, mathematics; 3 for multiple
+    /// Maximum number of steps of a solution, at least 1 (default 4: paper, mathematics; 3 for multiple
     /// choice).
     pub max_depth: u32,
-    /// What `max_depth` counts from (default absolute: paper).
+    /// Root from which `max_depth` is counted (default absolute: paper).
     pub depth_limit: DepthLimit,
-    /// Candidates of the forced completion at the last depth, 1 to 524,286 (default 1: paper).
+    /// Number of candidates of a forced completion at the last depth, 1 to 524,286 (default 1: paper).
     pub final_breadth: usize,
-    /// The same for multiple-choice problems, 1 to 524,286 (default 2: paper).
+    /// `final_breadth` for multiple-choice problems, 1 to 524,286 (default 2: paper).
     pub final_breadth_choice: usize,
     /// Form of the selection score (default PUCT: paper).
     pub selection: Selection,
     /// Weight of the exploration term, at least 0 (default 1: paper).
     pub c_puct: f64,
-    /// Value of a child without visits (default its own reward: paper).
+    /// Q of a child without visits in selection (default its own reward: paper).
     pub first_play: FirstPlay,
     /// Dirichlet noise on the priors of every search root (default none: paper).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_noise: Option<RootNoise>,
-    /// Reasons to commit before the simulations of a root are used up, or to end a beam at the end of a
-    /// level (default none: paper).
+    /// Stopping rules: each ends the simulations of a root early, or a beam at the end of a level (default
+    /// none: paper).
     pub stop: Vec<StopRule>,
-    /// How a step's log-probabilities become its prior (default the code's form).
+    /// Formula of a step's prior from its log-probabilities (default the code's form).
     pub prior: PriorRule,
     /// Exponent of the length in the prior, at least 0 (default 1.25: code).
     pub prior_lambda: f64,
@@ -75,38 +75,38 @@ pub struct SearchConfig {
     /// range).
     #[serde(skip_serializing_if = "is_default")]
     pub visit_spread: VisitSpread,
-    /// Whether a tree's row keeps Q and visits of every search root's children at its commit (default
-    /// false); pairs by `values = "commit"` need them.
+    /// Whether a tree's row stores Q and visits of each search root's children at its commit (default false).
+    /// Pairs with `values = "commit"` need them.
     #[serde(skip_serializing_if = "is_default")]
     pub commit_values: bool,
-    /// Simulations of one tree in flight at once, 1 to 65,535; part of the result: simulation k
-    /// selects after exactly the results of simulations 1 to k - W (default 1: serial search).
+    /// Number of simulations of one tree in flight at once (W), 1 to 65,535. Part of the result: simulation k
+    /// selects after exactly the results of simulations 1 to `k - W` (default 1: serial search).
     pub leaves_in_flight: usize,
-    /// How tokens are drawn (default temperature 1 without truncation: paper).
+    /// How tokens are sampled (default temperature 1 without truncation: paper).
     pub sampling: Sampling,
     /// Whether the first candidate of every node is the greedy one (default false: paper, option).
     pub greedy_first: bool,
-    /// Drops a candidate that reads like an earlier sibling: trigram similarity above this, in
-    /// [0, 1] (default none: only equal token ids are dropped; the code: 0.99, of the greedy cosine
-    /// matching of hidden states that BERTScore uses).
+    /// Trigram similarity to an earlier sibling above which a candidate is dropped, in [0, 1] (default none:
+    /// only candidates with equal token ids are dropped; the code: 0.99, of BERTScore's greedy cosine
+    /// matching of hidden states).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
-    /// Whether the steps of the reference solution join the candidates (default false; code).
+    /// Whether steps of the reference solution are added to the candidates (default false; code).
     pub inject_reference: bool,
     /// Where a step ends (default a line break: taste, as published solutions are written).
     pub boundary: Boundary,
-    /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
+    /// What ends a solution besides EOS, for models that do not end it by themselves (default nothing).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Tokens of one step at most, at least 1 (default 128). With `boundary = "lines"` it is the
-    /// longest budget of a problem: at least a quarter of it is given, and more where the reference
-    /// solution, in view while data is generated, has more tokens per step (code).
+    /// Maximum number of tokens of one step, at least 1 (default 128). With `boundary = "lines"` and the
+    /// oracle, each problem with a reference solution has its own budget: the reference solution's tokens per
+    /// step, but at least a quarter of this value and at most this value (code).
     pub max_step_tokens: usize,
-    /// Tokens of one solution at most, at least 1 (default 512).
+    /// Maximum number of tokens of one solution, at least 1 (default 512).
     pub max_solution_tokens: usize,
-    /// How steps are valued.
+    /// How the value of a step is computed.
     pub value: ValueConfig,
-    /// What checks solutions and steps (default the built-in grader of reference answers).
+    /// Verifier of solutions and steps (default the built-in grader of reference answers).
     #[serde(skip_serializing_if = "is_default")]
     pub verifier: VerifierConfig,
 }
@@ -150,16 +150,16 @@ impl Default for SearchConfig {
     }
 }
 
-/// A policy that judges for another one.
+/// A policy that judges the steps of another policy.
 #[derive(Clone)]
 pub struct JudgePolicy {
     /// The policy.
     pub policy: Arc<dyn Policy>,
-    /// Counts its answers and their tokens, which are no part of the search's.
+    /// Counts its responses and their tokens, which are not included in the search's counts.
     pub meter: Arc<Meter>,
 }
 
-/// How the value of a step is made of the outcome and the policy's self-evaluation.
+/// How the value of a step is computed from the outcome and the policy's self-evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValueConfig {
@@ -170,31 +170,32 @@ pub struct ValueConfig {
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
-    /// Another policy that judges in place of the searched one, named as `--policy` names policies; it is
-    /// asked in its own prompt and tokens (default none).
+    /// Another policy that judges in place of the searched one, written as for `--policy`. It has its own
+    /// prompt format and tokenizer (default none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge_policy: Option<String>,
     /// Question, labels and values of `judge = "graded"` (default: how likely the step is correct, A to E).
     #[serde(skip_serializing_if = "is_default")]
     pub grades: Grades,
-    /// What may be said after a step, with `judge = "follow_ups"` (default: three sentences on each side).
+    /// Sentences that may follow a step, with `judge = "follow_ups"` (default: three sentences on each side).
     #[serde(skip_serializing_if = "is_default")]
     pub follow_ups: FollowUpTexts,
-    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
-    /// measured on the bundled model; a search's `summary.json` and every round have that of their
-    /// policy).
+    /// Calibration that turns a log-likelihood into a probability, with `judge = "likelihood"` or `"answers"`
+    /// (default: measured on the bundled model; a search's `summary.json` and every round contain the
+    /// calibration of their policy).
     pub likelihood: LikelihoodCalibration,
-    /// File of the probe that judges, with `judge = "probe"`: the `judge_probe.json` of an earlier search or
-    /// round of this policy (default none: the steps of a search have no self-evaluation, and rounds fit
-    /// their own probe to the outcomes of their first problems).
+    /// Probe file for `judge = "probe"`: the `judge_probe.json` of an earlier search or round of this policy
+    /// (default none: a search's steps then have no self-evaluation, and rounds fit their own probe to the
+    /// outcomes of their first problems).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
-    /// Whether trees keep the policy's hidden state at the end of every step, with any judge: a probe is then
-    /// fitted to them and measured beside the other judges (default false; always with `judge = "probe"`).
+    /// Whether trees store the policy's hidden state at the end of every step, with any judge (default false;
+    /// always with `judge = "probe"`). A probe is then fitted to the states and evaluated along with the
+    /// other judges.
     #[serde(skip_serializing_if = "is_default")]
     pub hidden_states: bool,
-    /// Whether the judge is shown the reference solution, or the reference answer where there is no
-    /// solution (default false; paper's EXAMPLE ANSWER).
+    /// Whether the judge is shown the reference solution, or the reference answer if there is no solution
+    /// (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
     /// Order of the judge's two options (default correct first: paper; code: correct last).
     pub order: OptionOrder,
@@ -203,20 +204,22 @@ pub struct ValueConfig {
     /// Self-evaluation of every step when `self_evaluation` is off, in [0, 1] (default 0: the
     /// outcome alone; code 1).
     pub unasked: f64,
-    /// Divides the self-evaluation by max(depth of the parent - 3, 1) (default false; code).
+    /// If true, the self-evaluation is divided by max(depth of the parent - 3, 1) (default false; code).
     pub depth_decay: bool,
-    /// A self-evaluation of exactly 0 is replaced by R of the parent, before the outcome is added
+    /// If true, a self-evaluation of exactly 0 is replaced by R of the parent, before the outcome is added
     /// (default false; code).
     pub inherit_zero: bool,
-    /// Multiplies by 1.25 the outcome of a correct solution that is not a prefix of the reference
-    /// solution; not where there is none, nor for multiple choice (default false; code).
+    /// If true, the outcome of a correct solution is multiplied by 1.25 unless the solution is a prefix of
+    /// the reference solution (default false; code). Does not apply to multiple choice, or without a
+    /// reference solution.
     pub own_reasoning_bonus: bool,
-    /// Taken off the reward of a step whose plain equations (`3 + 4 = 8`) are all false, and the share
-    /// of it that is false otherwise; at least 0 (default 0: off; ours). It needs no reference.
+    /// Penalty for false equations between numbers (`3 + 4 = 8`), at least 0 (default 0: off; ours). This
+    /// value times the share of the step's equations that are false is subtracted from its reward. It needs
+    /// no reference.
     pub arithmetic: f64,
-    /// Devalues multiple-choice answers without reasoning: a correct answer counts nothing at depth 1
-    /// and half at depth 2; one whose last clause names k > 1 options counts 0.9 / k of that (default
-    /// false; code).
+    /// If true, multiple-choice answers without reasoning count less (default false; code). A correct answer
+    /// has outcome 0 at depth 1 and 0.5 at depth 2. If its last clause names k > 1 options, the outcome is
+    /// multiplied by 0.9 / k.
     pub choice_guard: bool,
 }
 
@@ -246,14 +249,14 @@ impl Default for ValueConfig {
 }
 
 impl ValueConfig {
-    /// As the authors' code values steps.
+    /// The settings of the authors' code.
     #[must_use]
     pub fn paper() -> Self {
         Self {
             judge: JudgeForm::Direction,
             hinted: true,
             order: OptionOrder::CorrectLast,
-            unknown: 0.0, // which then inherits the parent's
+            unknown: 0.0, // an unknown judgement then inherits the parent's value
             depth_decay: true,
             inherit_zero: true,
             own_reasoning_bonus: true,
@@ -268,7 +271,7 @@ impl ValueConfig {
         self.self_evaluation && !self.judge.asks_nothing()
     }
 
-    /// Whether steps are judged by log-likelihoods, on [`likelihood`](Self::likelihood)'s scale.
+    /// Whether steps are judged by log-likelihoods, calibrated by [`likelihood`](Self::likelihood).
     #[must_use]
     pub fn judges_likelihoods(&self) -> bool {
         let reads = matches!(self.judge, JudgeForm::Likelihood | JudgeForm::Answers);
@@ -281,12 +284,12 @@ impl ValueConfig {
         self.self_evaluation && self.judge == JudgeForm::Probe
     }
 
-    /// Whether the policy is asked for hidden states.
+    /// Whether hidden states are requested from the policy.
     pub(crate) fn reads_states(&self) -> bool {
         self.hidden_states || self.judges_states()
     }
 
-    /// Whether what steps are judged by is fitted to verified outcomes.
+    /// Whether the judge is fitted to verified outcomes.
     #[must_use]
     pub fn is_fitted(&self) -> bool {
         self.judges_likelihoods() || self.judges_states()
@@ -302,13 +305,13 @@ impl ValueConfig {
         matches!(self.judge, JudgeForm::Restated | JudgeForm::Direction)
     }
 
-    /// Whether requests for judgements say what a prompt restates.
+    /// Whether judge requests contain the problem and solution to restate.
     pub(crate) fn says_all(&self) -> bool {
         self.restates() || self.judge_policy.is_some()
     }
 
-    /// Tokens at most that a question to the searched policy adds to a step, where `options` is those of its (A)/(B)
-    /// question. No text has more tokens than bytes.
+    /// Maximum number of tokens that a question to the searched policy adds after a step. `options` is the
+    /// number of tokens of its (A)/(B) question. A text never has more tokens than bytes.
     pub(crate) fn question_room(&self, options: usize) -> usize {
         match self.judge {
             _ if !self.asks() || self.judge_policy.is_some() => 0,
@@ -317,17 +320,17 @@ impl ValueConfig {
         }
     }
 
-    /// The grades that steps are judged by, where grades judge.
+    /// The grades, with `judge = "graded"`; `None` with other judges.
     pub(crate) fn graded(&self) -> Option<Arc<Grades>> {
         (self.judge == JudgeForm::Graded).then(|| self.grades.clone().into())
     }
 
-    /// The policy that judges as this says and does everything else as `policy` does; `judge` is the loaded
-    /// [`judge_policy`](Self::judge_policy), where there is one.
+    /// Returns a policy that judges as these settings require and does everything else like `policy`. `judge`
+    /// is the loaded [`judge_policy`](Self::judge_policy), if one is set.
     ///
     /// # Errors
-    /// [`SearchError::Config`] when a grade is no token of the policy that judges, and [`SearchError::Policy`] when that
-    /// cannot be found out.
+    /// [`SearchError::Config`] if a grade is not a single token of the judging policy,
+    /// [`SearchError::Policy`] if that cannot be checked.
     pub fn judge_by(
         &self,
         policy: Arc<dyn Policy>,
@@ -338,7 +341,7 @@ impl ValueConfig {
         Ok(Arc::new(JudgedBy::new(policy, judge, meter.clone(), self.restates())))
     }
 
-    /// The policy that is asked for judgements, once it can answer as this says.
+    /// Wraps the judging policy if the judge form requires it, and checks that it can answer.
     fn asked(&self, policy: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, SearchError> {
         if !self.self_evaluation {
             return Ok(policy);
@@ -358,14 +361,14 @@ impl ValueConfig {
     }
 }
 
-/// For settings that are written only where they differ from their default.
+/// Whether a setting has its default value; used to leave such settings out of written files.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 impl SearchConfig {
-    /// As the authors' scripts ran the method on mathematics: budget and breadth of the paper, everything
-    /// else as their code has it, where the two differ.
+    /// The settings of the authors' scripts for mathematics: budget and breadth of the paper; where code and
+    /// paper differ otherwise, the code's settings.
     #[must_use]
     pub fn paper() -> Self {
         Self {
@@ -380,30 +383,30 @@ impl SearchConfig {
         }
     }
 
-    /// The same for multiple choice: breadth 4 then 2, depth 3, shorter steps.
+    /// [`Self::paper`] for multiple choice: breadth 4 then 2, depth 3, shorter steps.
     #[must_use]
     pub fn paper_choice() -> Self {
         Self { breadth: [4, 2], max_depth: 3, max_step_tokens: 32, ..Self::paper() }
     }
 
-    /// For the bundled model: a small one, on solutions of many short lines. Logs are those of
+    /// Settings for the bundled model, a small model whose solutions have many short lines. Logs are those of
     /// `docs/experiments`.
     #[must_use]
     pub fn builtin() -> Self {
         Self {
-            simulations: 16,      // log 0001: an earlier model needed them, for the present 5 do
+            simulations: 16,      // log 0001: needed by an earlier model, 5 are enough now
             first_root_factor: 1, // as above
-            c_puct: 4.0,          // as above, of 1.5
+            c_puct: 4.0,          // as above, 1.5 is enough now
             max_depth: 10,        // built-in solutions have up to eight lines
-            max_step_tokens: 48,  // the longest built-in line has fewer
+            max_step_tokens: 48,  // the longest built-in line has fewer tokens
             max_solution_tokens: 256,
-            // Log 0005: without, training makes more equations false than it mends.
+            // Log 0005: without the penalty, training makes more equations false than it corrects.
             value: ValueConfig { arithmetic: 1.0, ..ValueConfig::default() },
             ..Self::default()
         }
     }
 
-    /// Simulations of one tree at most; none where nothing is simulated.
+    /// Maximum number of simulations of one tree; 0 for a beam search.
     #[must_use]
     pub fn most_simulations(&self) -> u64 {
         let roots = u64::from(self.max_depth).saturating_sub(1) + self.first_root_factor;
@@ -413,8 +416,9 @@ impl SearchConfig {
         }
     }
 
-    /// For instruction models: steps of what they write, paragraphs and calculations, and room for
-    /// whole solutions. Figures are in `benches/README.md`, "Where steps end".
+    /// Settings for instruction-tuned models: steps are the paragraphs and calculations that such models
+    /// write, and the token limit leaves room for whole solutions. Figures are in `benches/README.md`, "Where
+    /// steps end".
     #[must_use]
     pub fn chat() -> Self {
         Self {
@@ -425,20 +429,20 @@ impl SearchConfig {
             // At temperature 1 small models write gibberish.
             sampling: Sampling { temperature: 0.8, top_p: 0.95, ..Sampling::default() },
             boundary: Boundary::Paragraph,
-            max_step_tokens: 256, // the longest paragraph that was seen has 224
+            max_step_tokens: 256, // the longest paragraph seen has 224 tokens
             max_solution_tokens: 768,
             ..Self::default()
         }
     }
 
-    /// One greedy solution, to compare with.
+    /// One greedy solution, as a baseline.
     #[must_use]
     pub fn greedy() -> Self {
         let value = ValueConfig { self_evaluation: false, ..ValueConfig::default() };
         Self { sampling: Sampling::greedy(), value, ..Self::best_of(1) }
     }
 
-    /// `count` whole solutions, the one with the highest value wins.
+    /// Samples `count` whole solutions; the one with the highest value wins.
     #[must_use]
     pub fn best_of(count: usize) -> Self {
         let strategy = Strategy::Beam { width: 1 };

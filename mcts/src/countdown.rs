@@ -1,16 +1,16 @@
-//! The Countdown numbers game as something to search without a language model.
+//! The Countdown numbers game, for searches without a language model.
 //!
-//! A state is the numbers on the table; a step replaces two of them by their sum, difference,
-//! product or quotient (whole and positive). Arithmetic alone values a state, so a search does
-//! millions of simulations per second and shows the tree at its own speed: `mcts countdown`.
+//! A state is the numbers on the table; a step replaces two of them by their sum, difference, product or
+//! quotient (whole and positive). The value of a state needs only arithmetic, so a search runs millions of
+//! simulations per second and shows the speed of the tree itself: `mcts countdown`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::tree::{Edge, Evaluator, NodeId, Tree};
 
-/// Most numbers of a game.
+/// Maximum number of numbers in a game.
 pub const MAX_NUMBERS: usize = 8;
-/// Most that a state without the target is worth; the target is worth 1.
+/// Maximum value of a state without the target; the target has value 1.
 const CLOSE: f64 = 0.5;
 
 /// A game: make `target` from some of the numbers, each used at most once.
@@ -21,7 +21,7 @@ pub struct Countdown {
     solved: AtomicBool,
 }
 
-/// The numbers that are left.
+/// The numbers left on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     values: [u64; MAX_NUMBERS],
@@ -45,7 +45,8 @@ impl Table {
     }
 
     /// Calls `visit` with every operation in a fixed order, until it returns true. Sums and products are
-    /// visited once, larger number first; what changes nothing (`x * 1`, `x / 1`, `x - y = y`) is left out.
+    /// visited once, with the larger number first. Operations that change nothing (`x * 1`, `x / 1`, `x - y =
+    /// y`) are left out.
     fn visit(&self, mut visit: impl FnMut(Operation) -> bool) {
         for i in 0..self.count {
             for j in i + 1..self.count {
@@ -72,7 +73,7 @@ impl Table {
         }
     }
 
-    /// Replaces the operands by the result.
+    /// Replaces the operands of `operation` by its result.
     fn apply(&mut self, operation: Operation) {
         let (i, j) = operation.operands;
         self.values[i] = operation.result;
@@ -80,7 +81,7 @@ impl Table {
         self.values[j] = self.values[self.count];
     }
 
-    /// The operation number `step`, from 0, in the order of [`Table::visit`].
+    /// The operation with index `step` (from 0), in the order of [`Table::visit`].
     fn operation(&self, step: usize) -> Option<Operation> {
         let (mut left, mut found) = (step, None);
         self.visit(|operation| {
@@ -98,8 +99,8 @@ impl Countdown {
     /// A game with these numbers.
     ///
     /// # Errors
-    /// A sentence when there are fewer than 2 or more than [`MAX_NUMBERS`] numbers, or one of them or the
-    /// target is 0.
+    /// A message if there are fewer than 2 or more than [`MAX_NUMBERS`] numbers, or if a number or the target
+    /// is 0.
     pub fn new(numbers: &[u64], target: u64) -> Result<Self, String> {
         let count = numbers.len();
         if !(2..=MAX_NUMBERS).contains(&count) {
@@ -114,7 +115,7 @@ impl Countdown {
         Ok(Self { table: Table { values, count }, target, solved })
     }
 
-    /// Whether a search has met the target.
+    /// Whether a search has reached the target.
     #[must_use]
     pub fn is_solved(&self) -> bool {
         self.solved.load(Ordering::Relaxed)
@@ -143,14 +144,15 @@ impl Countdown {
         path.into_iter().rev().map(&mut step).collect()
     }
 
-    /// How close the table is to the target, 0 to [`CLOSE`]: the ratio of the nearest number to it.
+    /// Closeness of the table to the target, 0 to [`CLOSE`]: proportional to the ratio of the nearest number
+    /// and the target.
     fn closeness(&self, table: &Table) -> f64 {
         let ratio = |&v: &u64| v.min(self.target) as f64 / v.max(self.target) as f64;
         CLOSE * table.values().iter().map(ratio).fold(0.0, f64::max)
     }
 }
 
-/// The first node, in depth-first order, whose step makes the target.
+/// The first node, in depth-first order, whose step gives the target.
 fn solved_node(tree: &Tree) -> Option<NodeId> {
     let mut open = vec![tree.root()];
     while let Some(node) = open.pop() {
@@ -176,7 +178,7 @@ impl Evaluator for Countdown {
         }
     }
 
-    /// All operations have the same prior; one that makes the target ends the game with reward 1.
+    /// All operations have the same prior; an operation that gives the target ends the game with reward 1.
     fn expand(&self, state: &Table, edges: &mut Vec<Edge>) -> f64 {
         state.visit(|operation| {
             let won = operation.result == self.target;
@@ -214,7 +216,7 @@ mod tests {
         tree
     }
 
-    /// Number and sign, number, equals, result.
+    /// Whether a step such as `25 * 4 = 100` is correct.
     fn holds(step: &str) -> bool {
         let parts: Vec<&str> = step.split(' ').collect();
         let [a, sign, b, "=", result] = parts[..] else { return false };
@@ -228,7 +230,7 @@ mod tests {
         }
     }
 
-    /// Every number of the steps is on the table when it is used, and the last result is the target.
+    /// Whether every operand is on the table when it is used, and the target is on the table at the end.
     fn solves(numbers: &[u64], target: u64, steps: &[String]) -> bool {
         let mut table = numbers.to_vec();
         for step in steps {
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(game.solution(&grown(&game, 1, 1)), Some(vec![]));
         assert_eq!(Countdown::new(&[7], 9).unwrap_err(), "expected 2 to 8 numbers, found 1");
         assert!(Countdown::new(&[7, 0], 9).is_err() && Countdown::new(&[7, 1], 0).is_err());
-        // Products that overflow are no steps.
+        // Products that overflow are not steps.
         let game = Countdown::new(&[u64::MAX, u64::MAX - 1], 5).unwrap();
         assert_eq!(grown(&game, 10, 1).len(), 2);
     }

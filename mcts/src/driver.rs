@@ -1,9 +1,8 @@
 //! Searches many problems concurrently with one policy: a few worker threads and a sliding window
 //! of trees, without a barrier between batches.
 //!
-//! `worker` runs them and fetches the answers of the policy. Trees are delivered in the order of
-//! the problems (`delivery`), and a new one starts only when one is delivered, so memory is bounded
-//! by the window.
+//! `worker` advances the trees and receives the policy's responses. `delivery` delivers the trees in the
+//! order of the problems. A new tree starts only when one is delivered, so the window bounds memory.
 
 mod delivery;
 mod worker;
@@ -27,23 +26,23 @@ use crate::{SearchConfig, SearchError, SkipReason};
 /// Options for running a search; none of them changes how a tree grows.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Threads that advance trees, at least 1 (default 1: the policy does the work).
+    /// Number of threads that advance trees, at least 1 (default 1: the policy does the work).
     pub threads: usize,
-    /// Trees in flight at once, at least 1; `None` takes four times the number of calls that the
-    /// policy wants in flight (measured: with twice that number instead of four times, one batch in
-    /// five was not full).
+    /// Number of trees in flight at once, at least 1. `None` means four times the number of calls that the
+    /// policy wants in flight (measured: with a factor of two, one batch in five was not full).
     pub trees_in_flight: Option<usize>,
     /// Round of the run, from 1; 0 outside a run. Written into every row.
     pub round: u32,
-    /// Identity of the policy that judges in place of the searched one. Written into every row.
+    /// Identity of the policy that judges in place of the searched one; `None` if the searched policy judges.
+    /// Written into every row.
     pub judge: Option<String>,
-    /// Set to true from anywhere, stops the search soon; delivered trees stay.
+    /// If set to true (by any thread), the search stops soon; trees already delivered are kept.
     pub cancel: Arc<AtomicBool>,
     /// Whether a cancelled search also delivers finished trees that come after an unfinished one
     /// (default false: the delivered trees are then those of the first problems without a gap, so a
     /// later search can continue after the last one).
     pub keep_all: bool,
-    /// Counts completed simulations, those of unfinished trees included, for whoever shows progress.
+    /// Number of completed simulations, including those of unfinished trees; read to show progress.
     pub simulated: Arc<AtomicU64>,
 }
 
@@ -71,37 +70,39 @@ impl RunOptions {
     }
 }
 
-/// What a search did, summed over its trees.
+/// Counts of a search, summed over its trees.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchSummary {
-    /// Problems that were given.
+    /// Number of problems to search.
     pub problems: u64,
-    /// Trees that were finished and delivered.
+    /// Number of trees finished and delivered.
     pub trees: u64,
-    /// Nodes of these trees, roots included.
+    /// Number of nodes of these trees, including the roots.
     pub nodes: u64,
-    /// Simulations of these trees.
+    /// Number of simulations of these trees.
     pub simulations: u64,
-    /// Trees whose committed answer is right.
+    /// Number of trees whose committed answer is right.
     pub correct: u64,
-    /// Solutions in these trees with verdict `Undecided`, by reason; their outcome is that of a
-    /// wrong solution, or 0 where a verifier command gave no verdict (`verifier_...`).
+    /// Number of solutions in these trees with verdict `Undecided`, by reason. They have the outcome of a
+    /// wrong solution, or 0 if a verifier command gave no verdict (`verifier_...`).
     #[serde(default)]
     pub undecided: BTreeMap<String, u64>,
-    /// Requests for candidates and for judgements, those of unfinished trees included.
+    /// Number of requests to the policy (candidates, judgements, log-probabilities, hidden states), including
+    /// those of unfinished trees.
     pub model_calls: u64,
-    /// Tokens of these trees that must be computed; see [`TreeRecord::unique_tokens`].
+    /// Number of tokens of these trees that must be computed at least once; see
+    /// [`TreeRecord::unique_tokens`].
     pub unique_tokens: u64,
-    /// Tokens that the answered requests really cost, skipped and unfinished trees included.
+    /// Tokens that the answered requests actually cost, including those of skipped and unfinished trees.
     pub usage: Usage,
-    /// Trees that were given up, by reason.
+    /// Number of trees given up, by reason.
     pub skipped: BTreeMap<String, u64>,
-    /// The first few given up: problem id and reason in full.
+    /// The first few trees given up: problem id and full reason.
     pub skipped_examples: Vec<(String, String)>,
-    /// Whether the outcome reward saw the reference answers: then `correct` is no accuracy.
+    /// Whether the outcome reward saw the reference answers. If so, `correct` is not an accuracy.
     pub oracle: bool,
-    /// Whether the result depends on timing, through a time-based stopping rule or a cancellation:
-    /// another run may then give different trees.
+    /// Whether the result depends on timing, because of a time-based stopping rule or a cancellation. Another
+    /// run may then give different trees.
     pub timed: bool,
     /// Whether the search was cancelled before its end.
     pub cancelled: bool,
@@ -115,7 +116,7 @@ pub trait SearchObserver {
         let _ = tree;
     }
 
-    /// The tree of a problem, or the reason why there is none, in the order of the problems.
+    /// Called for each problem, in the order of the problems, with its tree or the reason why it has none.
     fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, SkipReason>);
 }
 
@@ -132,8 +133,9 @@ impl<F: FnMut(TreeRecord)> SearchObserver for OnTree<F> {
 
 /// A search of many problems with one policy.
 ///
-/// The same problems, configuration and policy give the same trees for any [`RunOptions`] but the
-/// round. A tree whose request fails is skipped and counted.
+/// The same problems, configuration and policy give the same trees for any [`RunOptions`], except for its
+/// fields `round` and `judge`, which are written into rows. A tree whose request fails is skipped and
+/// counted.
 pub struct Search<'a> {
     policy: &'a dyn Policy,
     verifier: &'a dyn Verifier,
@@ -158,14 +160,14 @@ impl<'a> Search<'a> {
         Self { options: Some(options), ..self }
     }
 
-    /// Lets this probe judge, where the configuration says `judge = "probe"`; without it the file that
-    /// `value.probe` names does.
+    /// Sets the probe to use if the configuration selects `judge = "probe"`. Without it, the file in
+    /// `value.probe` is used.
     #[must_use]
     pub fn probe(self, probe: Option<Arc<StateProbe>>) -> Self {
         Self { probe, ..self }
     }
 
-    /// The probe that judges; none where another judge does.
+    /// The probe that judges; `None` with another judge, or if no probe is set.
     fn judging_probe(&self) -> Result<Option<Arc<StateProbe>>, SearchError> {
         let value = &self.config.value;
         match (&self.probe, &value.probe) {
@@ -176,10 +178,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
+    /// Grows a tree for every problem and passes it to `on_tree`, in the order of the problems.
     ///
     /// # Errors
-    /// Those of [`Self::observe`].
+    /// The errors of [`Self::observe`].
     pub fn run(
         &self,
         problems: &[Problem],
@@ -188,13 +190,14 @@ impl<'a> Search<'a> {
         self.observe(problems, &mut OnTree(on_tree))
     }
 
-    /// Grows a tree for every problem and hands it, or the reason why there is none, to `observer`, in
-    /// the order of the problems.
+    /// Grows a tree for every problem and passes it, or the reason why there is none, to `observer`, in the
+    /// order of the problems.
     ///
     /// # Errors
-    /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-    /// stopped for good or let a call go without an answer, [`SearchError::Verifier`] when the verifier did, [`SearchError::Panicked`] when it, or the
-    /// verifier, panicked in a thread of the search.
+    /// [`SearchError::Config`] if a setting is out of range, [`SearchError::Probe`] if the probe file cannot
+    /// be read, [`SearchError::Policy`] if the policy failed permanently or left a call without an answer,
+    /// [`SearchError::Verifier`] if the verifier failed permanently, [`SearchError::Panicked`] if the policy
+    /// or the verifier panicked in a thread of the search.
     pub fn observe(
         &self,
         problems: &[Problem],
@@ -218,7 +221,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Stops the workers when dropped, also if the observer panics.
+/// Stops the workers when dropped, even if the observer panics.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
@@ -227,7 +230,7 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// What all workers see.
+/// Data that all workers share.
 #[derive(Clone, Copy)]
 struct Shared<'a> {
     policy: &'a dyn Policy,
@@ -236,7 +239,7 @@ struct Shared<'a> {
     config: &'a SearchConfig,
     options: &'a RunOptions,
     probe: Option<&'a StateProbe>,
-    /// Set when the search has failed: answers may never come, so nobody should wait for them.
+    /// Set when the search has failed. Responses may then never arrive, so no worker should wait for them.
     stop: &'a AtomicBool,
 }
 
@@ -252,7 +255,7 @@ impl Shared<'_> {
         let (jobs, job_queue) = unbounded();
         let (reports, ended) = unbounded();
         for index in 0..window.min(self.problems.len()) {
-            // The queue is open: this function holds its other end.
+            // Sending cannot fail: this function holds a receiver of the queue.
             let _ = jobs.send(index);
         }
         std::thread::scope(|scope| {
@@ -273,18 +276,18 @@ impl Shared<'_> {
     }
 }
 
-/// What a tree cost, whether it was finished or not.
+/// Cost of a tree, finished or not.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
     calls: u64,
     usage: Usage,
 }
 
-/// One tree at its end.
+/// A tree whose search has ended.
 struct Done {
     index: usize,
     result: Result<TreeRecord, SkipReason>,
-    /// Solutions whose verdict was undecided, by reason.
+    /// Number of solutions with an undecided verdict, by reason.
     undecided: BTreeMap<String, u64>,
     cost: Cost,
 }
@@ -295,6 +298,6 @@ enum Report {
     Ended(Box<Done>),
     /// A tree that a cancelled search left unfinished, with its cost.
     Unfinished(Cost),
-    /// The search cannot go on.
+    /// The search cannot continue.
     Failed(SearchError),
 }

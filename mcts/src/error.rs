@@ -1,14 +1,14 @@
-//! The one error type of this crate, and the reasons for which a tree or a pair is left out.
+//! The error type of this crate, and the reasons why a tree is skipped.
 //!
-//! An error stops a whole search; a skip leaves out one tree and is counted. Nothing is dropped
-//! without one or the other.
+//! An error stops a whole search; a skip leaves out one tree and is counted. No tree is dropped without one
+//! of the two.
 
 use std::path::PathBuf;
 
 use regrowth_datasets::DataError;
 use regrowth_policy::PolicyError;
 
-/// What stops a search.
+/// An error that stops a search.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
@@ -17,22 +17,21 @@ pub enum SearchError {
     Config {
         /// The setting.
         field: &'static str,
-        /// Its range.
+        /// The expected range.
         expected: &'static str,
-        /// What was set.
+        /// The value that was set.
         got: String,
     },
-    /// The policy stopped for good.
+    /// The policy failed permanently.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The verifier cannot be asked any more; it says why and what to do.
+    /// The verifier failed permanently. The text states why, and what to do.
     #[error("{0}")]
     Verifier(String),
-    /// A thread of the search panicked: a fault of this program, or of a policy or verifier that was
-    /// given to it.
+    /// A thread of the search panicked: a bug in this program, or in a policy or verifier passed to it.
     #[error("a thread of the search panicked: {message}")]
     Panicked {
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
     },
     /// A file could not be read or written.
@@ -40,10 +39,10 @@ pub enum SearchError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file holds no probe of hidden states that this program reads.
+    /// A file does not contain a hidden-state probe that this program can read.
     #[error("{path}: expected a probe as `{}`, got {detail}", crate::probe::PROBE_FILE)]
     Probe {
         /// The file.
@@ -54,14 +53,14 @@ pub enum SearchError {
     /// A file of rows could not be written.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A row of a file of trees does not have the form that it should.
+    /// A row of a trees file is malformed.
     #[error("{path}:{line}: expected a tree of version {version} or older, got {detail}")]
     Row {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// The newest version this program reads.
+        /// The newest version that this program reads.
         version: u32,
         /// What is wrong.
         detail: String,
@@ -82,7 +81,7 @@ pub enum SkipReason {
     NoCandidate,
     /// A candidate's log-probabilities are missing, positive or not numbers.
     BadLogProbs,
-    /// An answer is not of the kind that was asked for.
+    /// A response is not of the requested kind.
     WrongAnswer,
 }
 
@@ -100,7 +99,7 @@ impl SkipReason {
         }
     }
 
-    /// What there is to say beyond the reason.
+    /// Details beyond the reason; `None` if there are none.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         match self {

@@ -1,8 +1,8 @@
-//! What the verifier and the calculator say of new children: outcomes of finished solutions, findings
+//! Examines new children with the verifier and the equation checker: outcomes of finished solutions, findings
 //! about steps.
 //!
-//! Called once for each expanded node, before its children are valued. A verifier command is asked about
-//! all children at once, so that it can work on them together.
+//! Called once for each expanded node, before its children get values. A verifier command gets all children
+//! in one call, so that it can process them together.
 
 use regrowth_verifiers::{About, Claim, Finding, FoundBy, Verdict, equations};
 
@@ -10,7 +10,7 @@ use crate::expand::Child;
 use crate::record::checked;
 use crate::search::Subject;
 
-/// Sets outcomes and findings of the children of one node.
+/// Sets the outcomes and findings of the children of one node.
 pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
     let turns: Vec<String> =
         children.iter().map(|child| subject.turn(&child.solution).into_owned()).collect();
@@ -48,8 +48,8 @@ pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
     }
 }
 
-/// What a verifier command is asked about a child: a finished solution where it decides outcomes and the
-/// reference is in view, else the step where steps are checked.
+/// What a verifier command checks of a child: the finished solution if the command decides outcomes and the
+/// oracle is on; otherwise the step if the command checks steps; `None` for neither.
 fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
     let config = &subject.config.verifier;
     if child.step.terminal && subject.config.value.oracle && config.solutions {
@@ -58,8 +58,9 @@ fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
     config.steps.then_some(About::Step)
 }
 
-/// Sets the outcome of a finished solution: as the command found, else by the verdict. Without a verdict, a
-/// command leaves the outcome open, and otherwise the solution counts as wrong.
+/// Sets the outcome of a finished solution: from the command's finding if there is one, otherwise from the
+/// verifier's verdict. If undecided, the outcome stays open with a command; otherwise the solution counts as
+/// wrong.
 fn decide(subject: &Subject<'_>, child: &mut Child, turn: &str) {
     if let Some(finding) = checked(&child.step.findings) {
         child.correct = finding.correct;
@@ -75,13 +76,13 @@ fn decide(subject: &Subject<'_>, child: &mut Child, turn: &str) {
     };
 }
 
-/// What a verifier command says of a step, in [0, 1], among what was found about it.
+/// A verifier command's score of a step, in [0, 1], from the step's findings; `None` if there is none.
 pub(crate) fn step_score(findings: &[Finding]) -> Option<f64> {
     findings.iter().find(|found| found.by == FoundBy::Command)?.step_score()
 }
 
-/// What the calculator finds in a step; nothing without an equation. It gives no score: false equations
-/// cost what `value.arithmetic` says.
+/// The equation checker's finding about a step; `None` if the step has no equation. The finding has no score:
+/// the penalty for false equations is set by `value.arithmetic`.
 fn calculated(step: &str) -> Option<Finding> {
     let found = equations(step);
     let wrong: Vec<String> = found
@@ -112,7 +113,7 @@ mod tests {
             Some((Some(true), String::new()))
         );
         assert_eq!(calculated("no equation"), None);
-        // It is no verifier command: what it finds is not the step's C.
+        // The equation checker is not a verifier command, so its finding does not become the step's C.
         assert_eq!(step_score(&[calculated("3 + 4 = 8").expect("has one")]), None);
     }
 }

@@ -1,10 +1,11 @@
-//! The expansion of one node: one request for candidate steps, one for a judgement of each, and the
-//! children that they become.
+//! The expansion of one node: its policy requests (candidate steps, a judgement or hidden state of each, and
+//! log-probabilities of an injected step), and the children made from the responses.
 //!
-//! Candidates are keyed by (seed, problem, node path, index), so the same step is sampled whatever
-//! else is in flight. Where the next step of the reference solution is injected, it is one more
-//! candidate, with its own request for log-probabilities. The search's `grow` sends the requests
-//! and sets rewards; statistics of the tree are not read here.
+//! Each candidate's sampling seed is derived from (seed, problem, node path, index), so the same step is
+//! sampled whatever else is in flight. If the next step of the reference solution is injected, it is one more
+//! candidate, with its own request for log-probabilities. `search::grow` sends the requests and sets rewards;
+//! this file does not read the tree's statistics. [`Subject`] holds problem, prompt, settings and verifier of
+//! the tree.
 
 use std::sync::Arc;
 
@@ -21,16 +22,15 @@ use crate::similar::similarity;
 use crate::state::StepState;
 use crate::{SearchConfig, SkipReason};
 
-/// A step and its position in the tree: everything stored about a node except its search
-/// statistics.
+/// A step and its position in the tree: everything stored about a node except its search statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ProposedStep {
-    /// The step as it was sampled.
+    /// The sampled step.
     pub(crate) sampled: regrowth_datasets::Step,
     /// Whether the log-probabilities are those of the distribution that the step was sampled from
     /// (temperature 1, no top-k, top-p or min-p truncation).
     pub(crate) logps_exact: bool,
-    /// Whether it was injected from the reference solution and not sampled.
+    /// Whether the step was injected from the reference solution instead of sampled.
     pub(crate) injected: bool,
     /// Number of reference-solution steps on the path if the whole path follows the reference
     /// solution; otherwise `None`.
@@ -39,7 +39,7 @@ pub(crate) struct ProposedStep {
     pub(crate) expansion_tokens: u64,
     /// Index among the siblings at each depth, from the root's child down to this step.
     pub(crate) path: Vec<u32>,
-    /// Steps from the problem.
+    /// Number of steps from the root; the root has 0.
     pub(crate) depth: u32,
     /// Tokens of the solution up to and including this step.
     pub(crate) tokens: usize,
@@ -47,23 +47,23 @@ pub(crate) struct ProposedStep {
     pub(crate) log_likelihood: f64,
     /// Whether the solution ends here.
     pub(crate) terminal: bool,
-    /// Features of a finished solution for the answer judge, beside the likelihood of its answer;
-    /// `None` for unfinished solutions and other judges.
+    /// Features that the answer judge (`--judge answers`) uses in addition to the answer's likelihood; `None`
+    /// for unfinished solutions and with other judges.
     pub(crate) finished: Option<Finished>,
-    /// C: the judge's probability that the step is right, in [0, 1]; `None` if unknown or not
-    /// asked.
+    /// C: the judge's probability that the step is right, in [0, 1]; `None` if it is unknown or was not
+    /// requested.
     pub(crate) self_evaluation: Option<f64>,
     /// Prior, rounded to the precision of [`crate::tree::Edge`].
     pub(crate) prior: f64,
-    /// O: the outcome, nonzero only where the solution ends (arXiv:2405.00451, eq. 2).
+    /// O: the outcome, nonzero only if the solution ends here (arXiv:2405.00451, eq. 2).
     pub(crate) outcome: f64,
     /// R = O + C. The reward is R less the parent's R, less `cost`.
     pub(crate) value: f64,
-    /// Penalty for false equations in the step, taken off the reward.
+    /// Penalty for false equations in the step, subtracted from the reward.
     pub(crate) cost: f64,
-    /// What a verifier command and the calculator found.
+    /// Findings of the verifier command and of the equation checker (`verifiers/src/calculator.rs`).
     pub(crate) findings: Vec<Finding>,
-    /// The policy's hidden state at the end of the step, where states are read.
+    /// The policy's hidden state at the end of the step; `None` unless hidden states are requested.
     pub(crate) state: Option<StepState>,
 }
 
@@ -98,24 +98,30 @@ impl ProposedStep {
     }
 }
 
-/// An expansion in flight: the requests' results so far.
+/// An expansion in progress, with the responses received so far.
 #[derive(Debug)]
 pub(crate) struct Expansion {
+    /// Token ids of the prompt and of the steps up to and including the expanded node.
     prefix: Arc<[TokenId]>,
+    /// Text of the solution up to and including the expanded node.
     solution: String,
+    /// Number of candidates requested.
     asked: usize,
-    /// Tokens left for the solution; a child that uses all of them is terminal.
+    /// Number of tokens left for the solution; a child that uses all of them is terminal.
     room: usize,
+    /// Whether the candidates are forced completions: they end the solution.
     forced: bool,
+    /// The sampled candidates; `None` until they are received, and after the children are selected.
     sampled: Option<Vec<Candidate>>,
+    /// The step of the reference solution to inject; `None` if there is none.
     reference: Option<ReferenceStep>,
-    /// Log-probabilities of the injected step.
+    /// Log-probabilities of the injected step's tokens.
     reference_logps: Option<Vec<f32>>,
     /// The candidates that become children; empty until everything is sampled.
     accepted: Vec<Accepted>,
     judgements: Vec<Option<Judgement>>,
     first_judge: u64,
-    /// Hidden states at the candidates' ends; empty where they are not read.
+    /// Hidden states at the ends of the candidates; empty unless they are requested.
     states: Vec<Option<StepState>>,
     first_state: u64,
 }
@@ -133,19 +139,20 @@ pub(crate) struct Child {
     pub(crate) step: ProposedStep,
     /// Text of the solution up to and including the step.
     pub(crate) solution: String,
-    /// Whether the answer is right; `None` before it is examined, and unless the solution ends here and
-    /// the oracle is on.
+    /// Whether the answer is right. Set only after examination, and only if the solution ends here and the
+    /// oracle is on.
     pub(crate) correct: Option<bool>,
-    /// Why the verifier could not decide; `correct` is then `Some(false)`, or `None` of a verifier command.
+    /// Why the verifier could not decide. `correct` is then `Some(false)`, or `None` if it was a verifier
+    /// command.
     pub(crate) undecided: Option<String>,
 }
 
 impl Expansion {
-    /// Prepares the expansion of the node whose step is `place`. Returns it with its request for
+    /// Prepares the expansion of the node whose step is `place`. Returns the expansion and its request for
     /// candidates.
     ///
     /// # Errors
-    /// [`SkipReason::NoRoom`] when the context or the solution's token limit leaves no token.
+    /// [`SkipReason::NoRoom`] if the context or the solution's token limit leaves no token.
     pub(crate) fn new(
         subject: &Subject<'_>,
         place: &ProposedStep,
@@ -154,7 +161,7 @@ impl Expansion {
     ) -> Result<(Self, Propose), SkipReason> {
         let config = subject.config;
         let left = config.max_solution_tokens.saturating_sub(place.tokens);
-        // The judge's question comes after the step and has to fit as well.
+        // The judge's question comes after the step and has to fit into the context as well.
         let question = config.value.question_room(subject.limits.question);
         let room = left.min(subject.limits.context.saturating_sub(prefix.len() + question));
         if room == 0 {
@@ -191,7 +198,7 @@ impl Expansion {
         Ok((expansion, request))
     }
 
-    /// The request for the log-probabilities of the injected step, if there is one.
+    /// The request for the log-probabilities of the injected step; `None` if no step is injected.
     pub(crate) fn score(&self) -> Option<Score> {
         let step = self.reference.as_ref()?;
         Some(Score { prefix: self.prefix.clone(), continuation: step.ids.clone() })
@@ -217,8 +224,8 @@ impl Expansion {
         Ok(())
     }
 
-    /// Decides once, as soon as everything is sampled, which candidates become children. Returns
-    /// the number dropped as duplicates; `None` before that and when called again.
+    /// Selects the candidates that become children, once everything is sampled. Returns the number of dropped
+    /// duplicates; `None` if not everything is sampled yet or children were already selected.
     pub(crate) fn select_children(
         &mut self,
         subject: &Subject<'_>,
@@ -244,8 +251,8 @@ impl Expansion {
         if self.accepted.is_empty() { Err(SkipReason::NoCandidate) } else { Ok(Some(duplicates)) }
     }
 
-    /// Whether an accepted sibling has the same token ids or, with a `threshold`, a text whose
-    /// similarity is above it.
+    /// Whether an accepted sibling has the same token ids or, if `threshold` is set, a text whose similarity
+    /// is above it.
     fn repeats(&self, step: &regrowth_datasets::Step, threshold: Option<f64>) -> bool {
         self.accepted.iter().map(|s| &s.candidate.step).any(|other| {
             let alike = |most| similarity(&other.text, &step.text) > most;
@@ -257,7 +264,7 @@ impl Expansion {
         self.reference.as_ref().is_some_and(|step| *step.ids == *ids)
     }
 
-    /// Adds the step of the reference solution unless the policy sampled it.
+    /// Adds the next step of the reference solution unless the policy sampled it.
     fn inject(&mut self) {
         let sampled = self.accepted.iter().any(|s| s.on_reference);
         let (Some(step), Some(logps), false) =
@@ -271,7 +278,8 @@ impl Expansion {
         self.accepted.push(Accepted { candidate, injected: true, on_reference: true });
     }
 
-    /// The requests that judge the candidates, in order; their request ids count up from `first`.
+    /// The requests that judge the candidates, in order. Their request ids are consecutive, starting at
+    /// `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
         if !config.asks() {
@@ -293,7 +301,7 @@ impl Expansion {
         self.accepted.iter().map(judge).collect()
     }
 
-    /// Stores the judgement that answers `request_id`.
+    /// Stores the judgement received for `request_id`.
     pub(crate) fn set_judgement(
         &mut self,
         request_id: u64,
@@ -308,8 +316,8 @@ impl Expansion {
         Ok(())
     }
 
-    /// The requests for the hidden states at the candidates' ends, in order; their request ids count up from
-    /// `first`.
+    /// The requests for the hidden states at the ends of the candidates, in order. Their request ids are
+    /// consecutive, starting at `first`.
     pub(crate) fn states(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Hidden> {
         if !subject.config.value.reads_states() {
             return Vec::new();
@@ -323,7 +331,7 @@ impl Expansion {
         self.accepted.iter().map(state).collect()
     }
 
-    /// Stores the hidden state that answers `request_id`.
+    /// Stores the hidden state received for `request_id`.
     pub(crate) fn set_state(
         &mut self,
         subject: &Subject<'_>,
@@ -389,7 +397,8 @@ impl Expansion {
         let finished = by_answer.then(|| Finished::new(&turn, tokens, log_likelihood));
         let state = self.states.get(index).and_then(Option::clone);
         let self_evaluation = match finished {
-            // From this solution alone; others with the same answer are counted at the backup.
+            // Provisional: based on this solution alone. The backup adds the other solutions with the same
+            // answer.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
             None if value.judges_likelihoods() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
@@ -430,14 +439,14 @@ fn usable(logp: f32) -> bool {
     logp.is_finite() && logp <= 1e-3
 }
 
-/// Whether the children of a node at `depth` are forced completions: the rest of the solution in
-/// one step.
+/// Whether the children of a node at `depth` are forced completions, i.e. the rest of the solution in one
+/// step.
 fn is_forced(config: &SearchConfig, depth: u32) -> bool {
     config.depth_limit != DepthLimit::Relative && depth + 1 >= config.max_depth
 }
 
-/// Number of candidates to sample at `depth`. The root keeps its breadth even where `max_depth` is
-/// 1 and every candidate is a whole solution (instance-level preference pairs).
+/// Number of candidates to sample at `depth`. The root keeps its breadth even if `max_depth` is 1 and every
+/// candidate is a whole solution (instance-level preference pairs).
 fn breadth(config: &SearchConfig, depth: u32, choice: bool) -> usize {
     match (depth, is_forced(config, depth)) {
         (0, _) => config.breadth[0],

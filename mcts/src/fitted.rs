@@ -1,7 +1,8 @@
-//! Judges that are fitted to verified outcomes: what they judge by, and how it is found in trees.
+//! Judges that are fitted to verified outcomes: their parameters, and how they are fitted to trees.
 //!
 //! [`likelihood`](crate::likelihood) has the calibration of likelihoods, [`probe`](crate::probe) the probe on
-//! hidden states. Rounds and searches treat both alike: trees of verified problems in, a [`FittedJudge`] out.
+//! hidden states. Rounds and searches use both in the same way: they add trees of verified problems and get a
+//! [`FittedJudge`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use crate::calibration::Calibration;
 use crate::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use crate::probe::{FittedProbe, ProbeFit, StateProbe};
 
-/// What fitted judges judge by.
+/// Parameters of the fitted judges.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FittedJudge {
-    /// What a log-likelihood says of the outcome.
+    /// Calibration of log-likelihoods.
     pub likelihood: LikelihoodCalibration,
-    /// What a hidden state says of it; `None` before there are outcomes.
+    /// Probe on hidden states; `None` before there are outcomes.
     pub probe: Option<Arc<StateProbe>>,
 }
 
@@ -29,20 +30,20 @@ pub struct JudgeFit {
     probe: ProbeFit,
 }
 
-/// What was found in the trees; each is absent where there were too few outcomes.
+/// Result of a fit; each part is absent if there were too few outcomes.
 #[derive(Debug, Clone, Default)]
 pub struct FoundJudge {
     /// Calibration of likelihoods.
     pub likelihood: Option<LikelihoodCalibration>,
     /// Probe on hidden states.
     pub probe: Option<Arc<StateProbe>>,
-    /// Figures of the finished solutions by judge, each judged by what was fitted to other problems; none where
-    /// trees keep no hidden states.
+    /// Figures of finished solutions by judge, each solution judged by a fit to other problems; empty if
+    /// trees store no hidden states.
     pub held_out: BTreeMap<String, Calibration>,
 }
 
 impl FoundJudge {
-    /// What is absent is as `before`.
+    /// Takes absent parts from `before`.
     #[must_use]
     pub fn or(self, before: &FittedJudge) -> FittedJudge {
         FittedJudge {
@@ -53,14 +54,14 @@ impl FoundJudge {
 }
 
 impl JudgeFit {
-    /// Adds what the search verified of a tree; nothing where it did not see the reference.
+    /// Adds the verified steps of a tree. Does nothing if the search did not see the reference answer.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
         self.likelihood.add(tree, verifier);
         self.probe.add(tree);
     }
 
-    /// Fits both. A component of one, the calibration of ends say, is as `before` where there are too few
-    /// outcomes of its kind.
+    /// Fits both judges. A component with too few outcomes of its kind, for example the calibrator of
+    /// finished solutions, keeps its value from `before`.
     #[must_use]
     pub fn found(&self, before: &FittedJudge) -> FoundJudge {
         let likelihood = self.likelihood.scale(before.likelihood);

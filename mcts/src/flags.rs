@@ -1,7 +1,7 @@
-//! Flags of both binaries that set how a policy is run: in this process, or behind servers.
+//! Flags of both binaries for running a policy, in this process or on servers.
 //!
-//! Of these flags only `--device` and `--dtype` change what a policy answers. In a settings file they
-//! are the table `[engine]`, with the same names.
+//! Of these flags only `--device` and `--dtype` change a policy's answers. In a settings file they are the
+//! table `[engine]`, with the same names.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -12,27 +12,27 @@ use regrowth_policy::{ComputeDevice, Dialect, Dtype, LoadOptions, ServerOptions}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a policy is run. What is absent takes its default.
+/// How a policy is run. Missing fields take their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineFlags {
-    /// Threads of everything that computes; changes no result [default: number of cores]
+    /// Number of threads for all computation; changes no result [default: number of cores]
     #[arg(long, value_name = "T", value_parser = at_least_one::<NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
-    /// Sequences decoded at once; changes no result [default: 64]
+    /// Number of sequences decoded at once; changes no result [default: 64]
     #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     max_batch: Option<NonZeroUsize>,
-    /// Memory for stored keys and values of prefixes, in MiB; changes no result [default: 1024; on the CPU
-    /// up to 4096 for larger models, if a quarter of the free memory is as much]
+    /// Size of the KV cache for prefixes, in MiB; changes no result [default: 1024; on the CPU up to 4096 for
+    /// larger models, if a quarter of the free memory is enough]
     #[arg(long, value_name = "MIB", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     cache: Option<NonZeroUsize>,
-    /// Where a checkpoint is computed; a GPU needs a build with the feature `cuda` [default: cpu]
+    /// Device that runs a checkpoint; a GPU needs a build with the feature `cuda` [default: cpu]
     #[arg(long, value_name = "cpu|cuda[:N]", hide = true)]
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     device: Option<ComputeDevice>,
-    /// Type of weights and products; sums are f32, and f16 is for GPUs [default: f32]
+    /// Data type of weights and products; sums are f32, and f16 is for GPUs only [default: f32]
     #[arg(long, value_name = "f32|bf16|f16", hide = true)]
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
@@ -40,13 +40,13 @@ pub struct EngineFlags {
     /// Folder with the tokenizer.json of a served model [default: the server tokenises]
     #[arg(long, value_name = "DIR", hide = true)]
     tokenizer: Option<PathBuf>,
-    /// File with the key of the servers [default: environment variable REGROWTH_API_KEY]
+    /// File with the API key of the servers [default: environment variable REGROWTH_API_KEY]
     #[arg(long, value_name = "FILE", help_heading = "Servers", hide = true)]
     server_key_file: Option<PathBuf>,
-    /// File with certificates (PEM) to trust for https:// besides the system's [default: none]
+    /// File with certificates (PEM) to trust for https://, in addition to the system's [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Servers", hide = true)]
     server_ca: Option<PathBuf>,
-    /// What the server speaks [default: it is asked]
+    /// API dialect of the servers [default: detected]
     #[arg(
         long,
         value_name = "vllm|sglang|llama.cpp|llama-cpp-python|openai",
@@ -56,25 +56,24 @@ pub struct EngineFlags {
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     server_dialect: Option<Dialect>,
-    /// Requests in flight at each server at most [default: 64]
+    /// Maximum number of requests in flight per server [default: 64]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_in_flight: Option<NonZeroUsize>,
-    /// Longest time of one request [default: 600]
+    /// Time limit of one request [default: 600]
     #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>, help_heading = "Servers", hide = true)]
     server_timeout: Option<NonZeroU64>,
-    /// Times that a request is tried before the run ends [default: 8]
+    /// Number of attempts for a request before the run ends [default: 8]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Servers", hide = true)]
     server_attempts: Option<NonZeroU32>,
-    /// Tokens of prompt and solution, where the server does not tell [default: 4096]
+    /// Context length in tokens, if the server does not report it [default: 4096]
     #[arg(long, value_name = "TOKENS", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_context: Option<NonZeroUsize>,
 }
 
-/// Reads the value of a flag that counts something there must be one of; `T` is one of the standard
-/// library's numbers that are not zero.
+/// Parses the value of a flag that must be at least 1. `T` is one of the standard library's nonzero integers.
 ///
 /// # Errors
-/// What was expected, for anything else.
+/// A message with what was expected.
 pub fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a number of at least 1".to_owned())
 }
@@ -86,26 +85,25 @@ impl EngineFlags {
         self.threads.map_or(LoadOptions::default().threads, usize::from)
     }
 
-    /// Where a checkpoint is computed.
+    /// Device that runs a checkpoint.
     #[must_use]
     pub fn device(&self) -> ComputeDevice {
         self.device.unwrap_or_default()
     }
 
-    /// Type of weights and products.
+    /// Data type of weights and products.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype.unwrap_or_default()
     }
 
-    /// The folder with the tokenizer of a served model.
+    /// Folder with the tokenizer of a served model; `None` if the server tokenises.
     #[must_use]
     pub fn tokenizer(&self) -> Option<&Path> {
         self.tokenizer.as_deref()
     }
 
-    /// Options for loading a policy, with defaults where there is no flag. `log` is called with what a
-    /// user should know.
+    /// Options for loading a policy; absent flags take their defaults. `log` receives messages for the user.
     #[must_use]
     pub fn load_options(&self, log: fn(&str)) -> LoadOptions {
         let (device, dtype) = (self.device(), self.dtype());
@@ -125,7 +123,7 @@ impl EngineFlags {
         }
     }
 
-    /// How servers are spoken to.
+    /// Options for requests to servers.
     fn server_options(&self) -> ServerOptions {
         let base = ServerOptions::default();
         ServerOptions {
@@ -142,7 +140,7 @@ impl EngineFlags {
     }
 }
 
-/// Values by the names that the command line gives them.
+/// (De)serialises values by their names on the command line.
 mod by_name {
     use std::fmt::Display;
     use std::str::FromStr;

@@ -1,7 +1,7 @@
-//! What a terminal or a page may show of text that comes from a model or a file of problems.
+//! Makes text from a model or a problem file safe for a terminal or a page.
 
-/// The character, or a replacement for one that could act rather than be read: control characters
-/// (terminal escapes, NUL) and those that turn the reading direction. Line breaks and tabs stay.
+/// The character, or a replacement if it could affect the terminal instead of being shown: control characters
+/// (terminal escapes, NUL) and characters that change the reading direction. Line breaks and tabs are kept.
 pub(crate) fn shown(c: char) -> char {
     match c {
         '\n' | '\t' => c,
@@ -11,12 +11,12 @@ pub(crate) fn shown(c: char) -> char {
     }
 }
 
-/// Longest text that a page shows of anything foreign, in characters.
+/// Maximum number of characters of such a text on a page.
 #[cfg(feature = "cli")]
 const LONGEST: usize = 8000;
 
-/// The text as a page may hold it: no character that acts, and an ellipsis in place of an endless rest.
-/// It is not escaped.
+/// The text for a page: special characters are replaced, and a text that is too long is cut and ends in an
+/// ellipsis. The text is not escaped.
 #[cfg(feature = "cli")]
 #[must_use]
 pub fn readable(text: &str) -> String {

@@ -1,5 +1,5 @@
-//! The request that judges a step: by a search while it expands a node, and of whole solutions by whoever wants
-//! the best of several.
+//! The request that judges a step. A search uses it when it expands a node; whole solutions are judged with
+//! it to select the best of several.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use regrowth_policy::{Judge, Restated};
 
 use crate::config::{JudgeForm, ValueConfig};
 
-/// A step that is to be judged, and what stands before it.
+/// A step to judge, with its context.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgedStep<'a> {
     /// The problem.
     pub problem: &'a Problem,
-    /// Token ids of the prompt and the steps before.
+    /// Token ids of the prompt and of the previous steps.
     pub prefix: &'a Arc<[TokenId]>,
-    /// Text of the steps before.
+    /// Text of the previous steps.
     pub before: &'a str,
     /// The step.
     pub step: &'a Step,
 }
 
-/// The request that judges a step as the settings say.
+/// Builds the request that judges a step as the settings require.
 #[must_use]
 pub fn judge_request(config: &ValueConfig, judged: JudgedStep<'_>) -> Judge {
     let JudgedStep { problem, prefix, before, step } = judged;
@@ -41,8 +41,8 @@ pub fn judge_request(config: &ValueConfig, judged: JudgedStep<'_>) -> Judge {
     }
 }
 
-/// The reference that a hinted judge sees: the solution, else the answer; for a multiple-choice
-/// problem, with the option's text.
+/// The reference shown to a hinted judge: the solution, or the answer if there is no solution; for a
+/// multiple-choice problem, with the option's text.
 fn shown_reference(problem: &Problem) -> Option<String> {
     let given = |text: &String| !text.trim().is_empty();
     if let Some(solution) = problem.solution.as_ref().filter(|text| given(text)) {

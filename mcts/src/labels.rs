@@ -1,8 +1,8 @@
-//! Cuts a finished tree into step labels: steps with what the solutions through them came to.
+//! Extracts step labels from a finished tree: steps with the outcomes of the solutions through them.
 //!
-//! A pure function of the tree, the counterpart of `pairs` for teaching the judge. Where the paper
-//! asks the policy as it is, the search itself knows better: outcomes below a step are a Monte
-//! Carlo estimate of the state behind it.
+//! A pure function of the tree, the counterpart of `pairs` for training the judge. The paper uses the policy
+//! as the judge without training it; but outcomes below a step are a Monte Carlo estimate of the value of the
+//! state after it.
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{STEP_LABEL_VERSION, StepLabel, keyed_rng};
@@ -12,15 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::record::TreeRecord;
 use crate::{SearchError, config};
 
-/// Which steps of a tree give a step label. Unknown keys are refused; a missing key takes its
-/// default.
+/// Rules for extracting step labels from a tree. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepLabelConfig {
-    /// Labels of one tree at most, drawn evenly by a stream of the search's seed (default 8:
-    /// as many as pairs).
+    /// Maximum number of labels of one tree, sampled uniformly with the search's seed (default 8: as many as
+    /// pairs).
     pub max_per_tree: usize,
-    /// Fewest verified solutions through a step that does not end one (default 2).
+    /// Minimum number of verified solutions through a step that does not end a solution (default 2).
     pub min_solutions: u64,
 }
 
@@ -41,8 +40,8 @@ impl StepLabelConfig {
     }
 }
 
-/// The step labels of a tree, by node. None where the search saw no reference answer: then nothing
-/// was verified.
+/// The step labels of a tree, in node order. Empty if the search saw no reference answer, because then
+/// nothing was verified.
 #[must_use]
 pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<StepLabel> {
     if !tree.oracle {
@@ -54,7 +53,7 @@ pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<S
         counts[id].0 >= fewest
     };
     let mut nodes: Vec<usize> = (1..tree.nodes.len()).filter(|&id| enough(id)).collect();
-    // Evenly: the judge is asked about all steps that a search meets, not about the best.
+    // Sample uniformly: the judge is asked about all steps of a search, not only about the best ones.
     nodes.shuffle(&mut keyed_rng(tree.seed, &[b"step_labels", tree.problem.id.as_bytes()]));
     nodes.truncate(config.max_per_tree);
     nodes.sort_unstable();
@@ -86,7 +85,8 @@ mod tests {
     use super::*;
     use crate::pairs::tests::tree;
 
-    /// Nodes 1 (two right of three below) and 2 (a wrong solution), 3 and 4 below 1, 5 below 3.
+    /// Node 1 has three solutions below it, two of them right. Node 2 is a wrong solution. 3 and 4 are below
+    /// 1, 5 and 6 below 4.
     fn example() -> TreeRecord {
         let plan = [
             (0, 0.5, 3, "a\n"),

@@ -1,10 +1,9 @@
 //! Problem -> tree -> pairs: Monte Carlo tree search over the reasoning steps of a language model.
 //!
-//! A search asks a [`regrowth_policy::Policy`] for candidate steps and for its self-evaluation of
-//! them, a [`regrowth_verifiers::Verifier`] whether a finished solution is correct, and grows one
-//! tree per problem ([`Search`]). A finished tree is a plain row ([`TreeRecord`]);
-//! [`extract_pairs`] extracts preference pairs from it. The method is Xie et al. 2024,
-//! arXiv:2405.00451.
+//! A search requests candidate steps and self-evaluations from a [`regrowth_policy::Policy`], checks finished
+//! solutions with a [`regrowth_verifiers::Verifier`], and grows one tree per problem ([`Search`]). A finished
+//! tree is stored as a row ([`TreeRecord`]); [`extract_pairs`] extracts preference pairs from it. The method
+//! is Xie et al. 2024, arXiv:2405.00451.
 //!
 //! The main modules, in the order in which a problem becomes pairs: [`config`], [`driver`] (many
 //! trees), [`search`] (one tree), [`select`], [`value`], [`commit`], [`tree`] (statistics and

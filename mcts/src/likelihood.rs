@@ -1,9 +1,11 @@
-//! Judges that ask nothing: how likely the policy itself finds the solution so far, or an answer.
+//! Judges that make no requests: they use the policy's own likelihood of the solution so far, or of an
+//! answer.
 //!
-//! A few numbers make a probability of a log-likelihood, and verified outcomes of a search give
-//! them (as Platt 1999 does for margins, *Probabilistic outputs for support vector machines*). The
-//! paper asks the policy instead; a small model answers at random and still finds its own mistakes
-//! improbable (`docs/experiments/0008-likelihood-judge.md`, `0010-answer-judge.md`).
+//! A calibration with a few parameters turns a log-likelihood into a probability. The parameters are fitted
+//! to verified outcomes of a search (as Platt 1999 does for margins, *Probabilistic outputs for support
+//! vector machines*). The paper prompts the policy instead; a small model answers such a prompt at random,
+//! but still assigns low probability to its own mistakes (`docs/experiments/0008-likelihood-judge.md`,
+//! `0010-answer-judge.md`).
 
 mod fit;
 
@@ -13,23 +15,25 @@ use serde::{Deserialize, Serialize};
 
 pub use self::fit::LikelihoodFit;
 
-/// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
-/// measurement: of 0.1 and 1 the former is calibrated better at the ends of solutions; a line in the
-/// log-likelihood itself is off by 0.06 to 0.1 there.)
+/// Added to surprisals, in nats: even a solution of probability 1 is not certain to be right. (Measured: of
+/// 0.1 and 1, 0.1 is better calibrated at the ends of solutions; log-odds that are linear in the
+/// log-likelihood itself are off by 0.06 to 0.1 there.)
 const LEAST_SURPRISAL: f64 = 0.1;
 
-/// Odds that fall with a power of the surprisal u: log-odds `intercept - slope ln(u + 0.1)`.
+/// Calibrator for the surprisal u (minus the log-likelihood). The log-odds are
+/// `intercept - slope ln(u + 0.1)`, so the odds fall with a power of u.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SurprisalCalibrator {
-    /// Log-odds at about one nat; any finite number.
+    /// Log-odds at a surprisal of about one nat; any finite number.
     pub intercept: f64,
-    /// How fast they fall; at least 0: what is likelier is never less probably right.
+    /// How fast the log-odds fall with the surprisal; at least 0, so that a likelier solution is never judged
+    /// less probably right.
     pub slope: f64,
 }
 
-/// Odds that a finished solution is right, by the likelihood of its answer, that of all known solutions
-/// that state it together.
+/// Calibrator for a finished solution by the likelihood of its answer, which is summed over all known
+/// solutions that state the answer.
 ///
 /// With the surprisals u of the answer and s of the solution alone, the log-odds are
 /// `intercept - slope ln(u + 0.1) - solution ln(s + 0.1) + length ln(tokens) - false_equation [an
@@ -37,40 +41,42 @@ pub struct SurprisalCalibrator {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerCalibrator {
-    /// Log-odds of one token at about one nat; any finite number.
+    /// Log-odds of a solution of one token at surprisals of about one nat; any finite number.
     pub intercept: f64,
-    /// How fast they fall with the surprisal of the answer; at least 0.
+    /// How fast the log-odds fall with the surprisal of the answer; at least 0.
     pub slope: f64,
-    /// How fast they fall with that of the solution; any finite number: where a policy's habit is a short
-    /// guess, what is likelier is less often right. 0 leaves it out.
+    /// How fast the log-odds fall with the surprisal of the solution; any finite number. It is negative if
+    /// likelier solutions are less often right, as for a policy that tends to make short guesses. 0 leaves
+    /// this term out.
     #[serde(default)]
     pub solution: f64,
-    /// How fast they rise with the number of tokens of the solution; any finite number.
+    /// How fast the log-odds rise with the logarithm of the solution's number of tokens; any finite number.
     pub length: f64,
-    /// What a solution loses that states a false equation (`3 + 4 = 8`); any finite number.
+    /// Amount subtracted from the log-odds if the solution states a false equation (`3 + 4 = 8`); any finite
+    /// number.
     pub false_equation: f64,
 }
 
-/// What is known of a finished solution, beside the likelihood of its answer, when it is judged by that.
+/// Features of a finished solution for the answer judge, in addition to the likelihood of its answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finished {
-    /// Its log-likelihood.
+    /// Log-likelihood of the solution.
     pub log_likelihood: f64,
-    /// Tokens of the solution.
+    /// Number of tokens of the solution.
     pub tokens: usize,
-    /// Whether it states a false equation.
+    /// Whether the solution states a false equation.
     pub false_equation: bool,
 }
 
 impl Finished {
-    /// Of a solution with this text, so many tokens and this log-likelihood.
+    /// Features of a solution with this text, number of tokens and log-likelihood.
     #[must_use]
     pub fn new(text: &str, tokens: usize, log_likelihood: f64) -> Self {
         let false_equation = true_share(text).is_some_and(|share| share < 1.0);
         Self { log_likelihood, tokens, false_equation }
     }
 
-    /// What the odds are a weighted sum of, with the log-likelihood of the answer.
+    /// The features whose weighted sum is the log-odds; `answer` is the log-likelihood of the answer.
     fn features(self, answer: f64) -> [f64; 5] {
         let tokens = self.tokens.max(1) as f64;
         let false_equation = f64::from(u8::from(self.false_equation));
@@ -85,7 +91,7 @@ impl Finished {
 }
 
 impl AnswerCalibrator {
-    /// Probability that a solution is right whose answer has this log-likelihood, in [0, 1].
+    /// Probability that a solution is right, in [0, 1]; `log_likelihood` is that of its answer.
     #[must_use]
     pub fn at(self, log_likelihood: f64, solution: Finished) -> f64 {
         probability(&self.weights(), &solution.features(log_likelihood))
@@ -101,23 +107,24 @@ impl AnswerCalibrator {
     }
 }
 
-/// What log-likelihoods of solutions say of their outcomes. Steps that end a solution and steps that
-/// do not have each their own scale: only the former are over.
+/// Calibration of the likelihood judges. Steps that end a solution and steps that do not have separate
+/// calibrators, because only the former are complete.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LikelihoodCalibration {
-    /// Share of right ones among the solutions through a step, by the log-likelihood of the solution
-    /// up to and with it.
+    /// Share of right solutions among the solutions through a step, from the log-likelihood of the solution
+    /// up to and including the step.
     pub step: SurprisalCalibrator,
-    /// Whether a finished solution is right, by its log-likelihood.
+    /// Whether a finished solution is right, from its log-likelihood.
     pub end: SurprisalCalibrator,
-    /// The same by the log-likelihood of its answer, where answers are judged.
+    /// Whether a finished solution is right, from the log-likelihood of its answer; used if answers are
+    /// judged.
     #[serde(default = "LikelihoodCalibration::answer")]
     pub answer: AnswerCalibrator,
 }
 
 impl Default for LikelihoodCalibration {
-    /// A measurement: the bundled model on `arithmetic`, before any training.
+    /// Measured on the bundled model with `arithmetic`, before any training.
     fn default() -> Self {
         Self {
             step: SurprisalCalibrator { intercept: -1.4, slope: 0.6 },
@@ -128,7 +135,7 @@ impl Default for LikelihoodCalibration {
 }
 
 impl SurprisalCalibrator {
-    /// Probability at a log-likelihood, in [0, 1].
+    /// Probability for a log-likelihood, in [0, 1].
     #[must_use]
     pub fn at(self, log_likelihood: f64) -> f64 {
         probability(&[self.intercept, self.slope], &features(log_likelihood))
@@ -139,7 +146,7 @@ impl SurprisalCalibrator {
     }
 }
 
-/// What the odds of a step or an end are a weighted sum of.
+/// The features of a step or of a finished solution whose weighted sum is the log-odds.
 fn features(log_likelihood: f64) -> [f64; 2] {
     [1.0, -log_surprisal(log_likelihood)]
 }
@@ -150,13 +157,14 @@ fn probability<const N: usize>(weights: &[f64; N], features: &[f64; N]) -> f64 {
     1.0 / (1.0 + (-odds).exp())
 }
 
-/// `ln(u + 0.1)` for the surprisal u, minus the log-likelihood.
+/// `ln(u + 0.1)`, where the surprisal u is minus the log-likelihood.
 fn log_surprisal(log_likelihood: f64) -> f64 {
     ((-log_likelihood).max(0.0) + LEAST_SURPRISAL).ln()
 }
 
 impl LikelihoodCalibration {
-    /// [`LikelihoodCalibration::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
+    /// Default of [`LikelihoodCalibration::answer`](Self#structfield.answer), measured like the other
+    /// defaults.
     fn answer() -> AnswerCalibrator {
         AnswerCalibrator {
             intercept: -2.6,
@@ -167,7 +175,7 @@ impl LikelihoodCalibration {
         }
     }
 
-    /// C of a step, from the log-probability of all steps up to and with it.
+    /// C of a step, from the log-probability of all steps up to and including it.
     #[must_use]
     pub fn confidence(&self, log_likelihood: f64, terminal: bool) -> f64 {
         if terminal { self.end } else { self.step }.at(log_likelihood)
@@ -209,7 +217,7 @@ mod tests {
         let [slope, solution] = [2.0, -1.0];
         let odds =
             AnswerCalibrator { intercept: 1.0, slope, solution, length: 0.5, false_equation: 3.0 };
-        // e x 4^0.5 (s + 0.1) / (u + 0.1)^2, and a false equation takes e^3 off.
+        // e x 4^0.5 (s + 0.1) / (u + 0.1)^2; a false equation divides the odds by e^3.
         let at = |text| odds.at(-0.9, Finished::new(text, 4, -1.9));
         let right = 4.0 * 1f64.exp();
         assert!((at("3 + 4 = 7") - right / (1.0 + right)).abs() < 1e-12);

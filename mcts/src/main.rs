@@ -8,8 +8,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> std::process::ExitCode {
-    // Freed pages go back at once: while a policy is loaded, each tensor is freed when its rearranged
-    // form is made. A search is as fast as with mimalloc's own delay.
+    // Return freed pages at once: while a policy is loaded, each tensor is freed when its packed form is
+    // made. This does not slow down a search compared with mimalloc's own delay.
     // SAFETY: sets one number of the allocator; the option exists in both of its versions.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
     regrowth_mcts::cli::main()

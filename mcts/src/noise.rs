@@ -9,8 +9,8 @@ use regrowth_datasets::keyed_rng;
 
 use crate::search::Subject;
 
-/// `(1 - weight) p + weight eta` for the priors of a search root's children; the priors themselves
-/// without noise.
+/// `(1 - weight) p + weight eta` for the priors of a search root's children; the unchanged priors if no noise
+/// is configured.
 pub(crate) fn root_priors(subject: &Subject<'_>, priors: Vec<f64>, turn: usize) -> Vec<f64> {
     let Some(noise) = subject.config.root_noise else { return priors };
     let turn = (turn as u64).to_le_bytes();
@@ -25,7 +25,7 @@ pub(crate) fn root_priors(subject: &Subject<'_>, priors: Vec<f64>, turn: usize) 
 fn dirichlet(alpha: f64, count: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let draws: Vec<f64> = (0..count).map(|_| gamma(alpha, rng)).collect();
     let sum: f64 = draws.iter().sum();
-    // A sum of 0 happens only by underflow at tiny alpha.
+    // The sum is 0 only by underflow at tiny alpha.
     draws.iter().map(|d| if sum > 0.0 { d / sum } else { 1.0 / count as f64 }).collect()
 }
 

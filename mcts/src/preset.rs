@@ -1,7 +1,7 @@
-//! Named settings, and which of them a policy starts from: the same in every binary.
+//! Named settings, and the default preset of each kind of policy: the same in every binary.
 //!
-//! A preset here is how trees are grown and which pairs are extracted; a training tool adds its own
-//! part under the same name.
+//! A preset here contains search settings and rules for pairs. A training tool adds its own settings under
+//! the same name.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,17 +14,17 @@ use crate::{PairConfig, SearchConfig};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// K = 16, breadth 5 then 3, depth 4: what the others change.
+    /// K = 16, breadth 5 then 3, depth 4; the other presets change some of these.
     #[default]
     Default,
-    /// Tuned for the bundled model; what `--policy builtin` starts from.
+    /// Tuned for the bundled model; the default preset of `--policy builtin`.
     Builtin,
-    /// For instruction-tuned checkpoints of up to a few billion parameters; what checkpoints and
-    /// servers start from.
+    /// For instruction-tuned checkpoints of up to a few billion parameters; the default preset of checkpoints
+    /// and servers.
     Chat,
-    /// As the authors' scripts ran the method, for mathematics.
+    /// The settings of the authors' scripts, for mathematics.
     Paper,
-    /// The same for multiple choice.
+    /// The settings of the authors' scripts, for multiple choice.
     #[cfg_attr(feature = "cli", value(alias = "paper_choice"))]
     PaperChoice,
 }
@@ -34,8 +34,8 @@ impl Preset {
     pub const ALL: [Self; 5] =
         [Self::Default, Self::Builtin, Self::Chat, Self::Paper, Self::PaperChoice];
 
-    /// What a policy starts from unless a preset is named. `policy` is its specification; test
-    /// doubles and replays start from the defaults.
+    /// Default preset of a policy. `policy` is its specification; test doubles and replays use the preset
+    /// `default`.
     #[must_use]
     pub fn of_policy(policy: &str) -> Self {
         match PolicyKind::of(policy) {
@@ -45,7 +45,7 @@ impl Preset {
         }
     }
 
-    /// How trees are grown.
+    /// Search settings.
     #[must_use]
     pub fn search(self) -> SearchConfig {
         match self {
@@ -57,7 +57,7 @@ impl Preset {
         }
     }
 
-    /// Which pairs are extracted.
+    /// Rules for extracting pairs.
     #[must_use]
     pub fn pairs(self) -> PairConfig {
         match self {

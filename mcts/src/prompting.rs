@@ -1,8 +1,7 @@
-//! Flags of both binaries that say how problems are put to a policy, and the choice of the worked
-//! examples that a prompt shows.
+//! Flags of both binaries for the prompt format, and the selection of a prompt's worked examples.
 //!
-//! Examples come from training problems with a worked solution, in an order that the seed decides, and
-//! are never among the problems that are asked. What a form looks like is the policy's business.
+//! Examples come from training problems with a worked solution, in an order determined by the seed, and are
+//! never among the problems to be solved. The policy implements the prompt formats.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -16,33 +15,33 @@ use regrowth_datasets::{
 use regrowth_policy::{Exemplar, PolicyError, PromptName, PromptOptions, wants_shots};
 use serde::{Deserialize, Serialize};
 
-/// Examples that a model without a chat template is shown where there are so many (taste: the 4 to 8
-/// of the literature, at the cost of the fewest tokens).
+/// Number of examples for a model without a chat template, if there are that many (taste: the 4 to 8 of the
+/// literature, at the lowest cost in tokens).
 const DEFAULT_SHOTS: usize = 4;
-/// Problems of a built-in task behind those that are asked, from which examples are drawn.
+/// Number of problems of a built-in task, after the problems to be solved, from which examples are drawn.
 const BUILTIN_POOL: usize = 256;
 
-/// How problems are put to a policy. What is absent takes its default.
+/// Prompt format of the problems. Missing fields take their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Policy and problems")]
 pub struct PromptFlags {
-    /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
-    /// [default: the checkpoint's own; of a chat model boxed, for multiple choice choice; else gsm8k]
+    /// Prompt format: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md) [default: the
+    /// checkpoint's own; for a chat model boxed, or choice for multiple choice; else gsm8k]
     #[arg(long, value_name = "FORM|FILE", hide = true)]
     pub prompt: Option<PromptName>,
-    /// Worked examples before each question, from training problems that are not asked [default: 4 for
-    /// a model without a chat template where there are some, else 0]
+    /// Number of worked examples before each question, from training problems that are not asked [default: 4
+    /// for a model without a chat template if there are some, else 0]
     #[arg(long, value_name = "N", hide = true)]
     pub shots: Option<usize>,
-    /// File of problems with worked solutions, from whose training part the examples are drawn
-    /// [default: that of --problems]
+    /// File of problems with worked solutions; the examples are drawn from its training part [default: that
+    /// of --problems]
     #[arg(long, value_name = "FILE", hide = true)]
     pub shots_from: Option<PathBuf>,
 }
 
 impl PromptFlags {
-    /// These flags, and those of a settings file where they are absent.
+    /// These flags; absent ones are taken from the settings file `file`.
     #[must_use]
     pub fn over(&self, file: &Self) -> Self {
         let (own, file) = (self.clone(), file.clone());
@@ -53,21 +52,20 @@ impl PromptFlags {
         }
     }
 
-    /// Examples that the policy that `spec` names is shown where nothing else is said, if there are so
-    /// many.
+    /// Default number of examples for the policy `spec`, if there are that many.
     ///
     /// # Errors
-    /// When the checkpoint cannot be looked at.
+    /// If the checkpoint cannot be inspected.
     pub fn default_shots(&self, spec: &str) -> Result<usize, PolicyError> {
         Ok(if wants_shots(spec, self.prompt.as_ref())? { DEFAULT_SHOTS } else { 0 })
     }
 
-    /// The form and the examples for the policy that `spec` names and the problems `asked`, which are of
-    /// the file or task `problems`.
+    /// Prompt format and examples for the policy `spec` and the problems `asked`, which come from the file or
+    /// task `problems`.
     ///
     /// # Errors
-    /// When a file cannot be read, or fewer problems with a worked solution are left than `--shots`
-    /// asks for.
+    /// If a file cannot be read, or if fewer problems with a worked solution are left than `--shots`
+    /// requests.
     pub fn options<E: From<DataError> + From<PolicyError>>(
         &self,
         spec: &str,
@@ -79,18 +77,18 @@ impl PromptFlags {
         let mut shots = vec![];
         if wanted > 0 {
             let pool = self.pool(problems, format, asked.len(), seed)?;
-            // By default as many as there are.
+            // By default, use as many as there are.
             let least = self.shots.map_or(0, |_| wanted);
             shots = examples(&pool, asked, least..=wanted, seed)?;
         }
         Ok(PromptOptions { form: self.prompt.clone(), shots: shots.into() })
     }
 
-    /// Problems that examples may come from: the training part of a file, or what a built-in task
-    /// gives behind the problems that are asked.
+    /// Problems that examples may be drawn from: the training part of a file, or the problems of a built-in
+    /// task after those that are asked.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If they cannot be read.
     pub fn pool(
         &self,
         problems: &str,
@@ -111,17 +109,17 @@ impl PromptFlags {
             seed,
         };
         let options = ReadOptions { format, needs_answer: false };
-        // What is wrong with the files was said when the problems that are asked were read.
+        // Problems with the files were already reported when the asked problems were read.
         let mut notices = Notices::skipping(usize::MAX);
         ProblemSources::parse(&[problems])?.read(options, &selection, &mut notices)
     }
 }
 
-/// Worked examples from `pool` that are not asked, as many as there are up to the end of `count`. Which
-/// they are is decided by `seed` and by what the pool holds, not by its order.
+/// Worked examples from `pool` that are not among `asked`: as many as there are, up to the end of `count`.
+/// The selection depends on `seed` and on the content of the pool, not on its order.
 ///
 /// # Errors
-/// [`PolicyError::Prompt`] when there are fewer than the start of `count`.
+/// [`PolicyError::Prompt`] if there are fewer than the start of `count`.
 pub fn examples(
     pool: &[Problem],
     asked: &[Problem],
@@ -132,7 +130,8 @@ pub fn examples(
     let mut found: Vec<(String, Exemplar)> = solved.collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found.dedup_by(|a, b| a.0 == b.0);
-    // Those that are asked go last, so that what else is asked changes as little as can be.
+    // Remove the asked problems after shuffling, so that a change of the asked problems changes the examples
+    // as little as possible.
     found.shuffle(&mut keyed_rng(seed, &[b"shots"]));
     let asked: BTreeSet<String> = asked.iter().map(problem_key).collect();
     found.retain(|(key, _)| !asked.contains(key));
@@ -183,15 +182,15 @@ mod tests {
         pool.reverse();
         pool.push(pool[3].clone());
         assert_eq!(chosen(&pool, 0), first);
-        // A smaller number shows the first of them.
+        // A smaller number selects the first of them.
         assert_eq!(examples(&pool, &asked, 0..=3, 0).unwrap(), first[..3]);
-        // What is shown does not depend on what else is asked.
+        // The examples do not depend on which other problems are asked.
         let more: Vec<Problem> = (10..14).map(|i| problem(i, None)).chain(asked.clone()).collect();
         let shown: Vec<String> = more.iter().map(|p| p.question.clone()).collect();
         let rest: Vec<&Exemplar> = first.iter().filter(|s| !shown.contains(&s.question)).collect();
         let fewer = examples(&pool, &more, 8..=8, 0).unwrap();
         assert!(fewer.iter().zip(rest).all(|(a, b)| a == b));
-        // 15 are left: even ones from 10 on.
+        // 15 remain: the even numbers from 10 on.
         assert_eq!(examples(&pool, &asked, 0..=99, 0).unwrap().len(), 15);
         let error = examples(&pool, &asked, 16..=16, 0).unwrap_err().to_string();
         assert!(

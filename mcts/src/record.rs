@@ -1,8 +1,8 @@
 //! A finished tree as a row of `trees.jsonl`.
 //!
-//! It holds everything that pairs, viewers and statistics need, and nothing that could differ
-//! between two runs with one seed: no time, no path, no thread count, no batch size, no cost that
-//! depends on a cache. A reader refuses rows of a newer version.
+//! A row contains everything that pairs, viewers and statistics need, and nothing that could differ between
+//! two runs with one seed: no time, no path, no thread count, no batch size, no cost that depends on a cache.
+//! Readers refuse rows of a newer version.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -33,16 +33,16 @@ pub struct TreeRecord {
     pub oracle: bool,
     /// Whether the judge saw the reference solution.
     pub hinted: bool,
-    /// Identity of the policy that judged the steps; absent where the searched policy did.
+    /// Identity of the policy that judged the steps; absent if the searched policy judged them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
-    /// Identity of the probe that judged the steps; absent where none did.
+    /// Identity of the probe that judged the steps; absent if no probe judged them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
     /// Command of the verifier that checked solutions or steps; absent for the built-in grader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,
-    /// Whether a time budget had a say: then another run may give another tree.
+    /// Whether a time-based stopping rule was set; another run may then give a different tree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
     /// The problem.
@@ -51,34 +51,34 @@ pub struct TreeRecord {
     pub prompt: String,
     /// The prompt as token ids.
     pub prompt_ids: Vec<TokenId>,
-    /// Nodes breadth-first: the first is the root, siblings are neighbours. (With several leaves
-    /// in flight the order of creation is an accident; this one is not.)
+    /// Nodes in breadth-first order: the root is first, siblings are adjacent. (With several leaves in flight
+    /// the order of creation depends on timing; this order does not.)
     pub nodes: Vec<NodeRecord>,
     /// Ids of the committed nodes, from the root's child to the end of the solution.
     pub committed: Vec<u32>,
-    /// What each commit saw of the children of its search root, in the order of `committed`; empty
-    /// unless the search was told to keep it.
+    /// Statistics of the search root's children at each commit, in the order of `committed`; empty unless the
+    /// search was configured to keep them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commits: Vec<CommitRecord>,
-    /// Whether the committed solution is right; looked up after the search was over.
+    /// Whether the committed solution is right; checked after the search.
     pub correct: bool,
-    /// Simulations that were completed.
+    /// Number of completed simulations.
     pub simulations: u64,
-    /// Requests for candidates.
+    /// Number of requests for candidates.
     pub propose_calls: u64,
-    /// Requests for judgements.
+    /// Number of requests for judgements.
     pub judge_calls: u64,
-    /// Requests for log-probabilities of injected steps.
+    /// Number of requests for log-probabilities of injected steps.
     #[serde(default)]
     pub score_calls: u64,
-    /// Tokens sampled, dropped duplicates included.
+    /// Number of sampled tokens, including those of dropped duplicates.
     pub sampled_tokens: u64,
-    /// Candidates dropped because a sibling has the same token ids or reads the same.
+    /// Number of candidates dropped because a sibling has the same token ids or a similar text.
     pub duplicates: u64,
 }
 
-/// The children of a search root at its commit, in order. A search goes on below one of them alone,
-/// so only that one's values change afterwards.
+/// Statistics of a search root's children at its commit, in order. The search continues below only one of
+/// them, so only that child's values change afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// Q of each child.
@@ -87,12 +87,12 @@ pub struct CommitRecord {
     pub visits: Vec<u64>,
 }
 
-/// One node of a tree with the step that leads to it.
+/// One node of a tree, with the step that leads to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// Id of the parent; absent for the root.
     pub parent: Option<u32>,
-    /// Steps from the problem to this node.
+    /// Number of steps from the root to this node.
     pub depth: u32,
     /// Text of the step.
     pub text: String,
@@ -100,7 +100,7 @@ pub struct NodeRecord {
     pub ids: Vec<TokenId>,
     /// Log-probability of each id when it was sampled.
     pub logps: Vec<f32>,
-    /// Whether `logps` are the ones the step was really drawn with.
+    /// Whether `logps` are the log-probabilities that the step was sampled with.
     pub logps_exact: bool,
     /// Whether the step was injected from the reference solution.
     #[serde(default)]
@@ -117,40 +117,42 @@ pub struct NodeRecord {
     pub reward: f64,
     /// Q of the step.
     pub q: f64,
-    /// V of the state behind the step.
+    /// V of the state after the step.
     pub v: f64,
-    /// The policy's judgement, in [0, 1]; absent when unknown or not asked.
+    /// Self-evaluation: the judge's probability that the step is right, in [0, 1]; absent if unknown or not
+    /// requested.
     pub self_evaluation: Option<f64>,
-    /// Outcome part of the value; 0 unless terminal, that of a wrong answer where none could be decided
-    /// about. 0 also where a verifier command gave no verdict.
+    /// Outcome part of the value; 0 unless terminal. An undecided answer has the outcome of a wrong one, or 0
+    /// if a verifier command gave no verdict.
     pub outcome: f64,
-    /// What a verifier command and the calculator found about the step or the solution; absent where
-    /// neither was asked.
+    /// Findings of a verifier command and of the equation checker about the step or the solution; absent if
+    /// neither was used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// The policy's hidden state at the end of the step; absent unless the search keeps states.
+    /// The policy's hidden state at the end of the step; absent unless the search stores states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_state: Option<StepState>,
 }
 
 impl NodeRecord {
-    /// What a verifier command found about the solution that ends here.
+    /// A verifier command's finding about the solution that ends here; `None` if there is none.
     #[must_use]
     pub fn checked(&self) -> Option<&Finding> {
         checked(&self.findings)
     }
 }
 
-/// What a verifier command found about a solution, among what was found about its last step.
+/// A verifier command's finding about a solution, from the findings stored with its last step; `None` if
+/// there is none.
 pub(crate) fn checked(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().find(|found| found.by == FoundBy::Command && found.about == About::Solution)
 }
 
 impl TreeRecord {
-    /// Distinct verified solutions through each node, and how many of them are right.
+    /// Per node, the number of verified solutions through it, and how many of them are right.
     pub(crate) fn solutions_below(&self) -> Vec<(u64, u64)> {
         let mut counts = vec![(0, 0); self.nodes.len()];
-        // Children stand behind their parents, so a walk from the end sees them first.
+        // Children come after their parents, so a reverse iteration visits children first.
         for (id, node) in self.nodes.iter().enumerate().rev() {
             if node.terminal && node.outcome != 0.0 {
                 counts[id].0 += 1;
@@ -166,8 +168,8 @@ impl TreeRecord {
         counts
     }
 
-    /// Tokens of the prompt and of all steps, those that steps begin with alike once: the distinct
-    /// beginnings of the tree's solutions. An EOS is followed by nothing and not among them.
+    /// Number of tokens of the prompt and of all steps, where a common beginning of several solutions is
+    /// counted once (the size of their prefix tree). EOS is not counted, because nothing follows it.
     #[must_use]
     pub fn unique_tokens(&self) -> u64 {
         let mut paths: Vec<Vec<TokenId>> = Vec::with_capacity(self.nodes.len());
@@ -182,12 +184,12 @@ impl TreeRecord {
             a.iter().zip(b).take_while(|(x, y)| x == y).count()
         };
         let all: usize = paths.iter().map(Vec::len).sum();
-        // In order, a path shares most with the one before it.
+        // In sorted order, a path shares its longest common beginning with the path before it.
         (all - paths.iter().zip(paths.iter().skip(1)).map(known).sum::<usize>()) as u64
     }
 
-    /// Whether a right solution is among those that were found. Only the outcomes of a search with
-    /// the oracle tell: there a wrong one is -1, a right one never below 0.
+    /// Whether the tree contains a right solution. Known only with the oracle, where a wrong solution has
+    /// outcome -1 and a right one never has an outcome below 0; false without the oracle.
     #[must_use]
     pub fn is_solved(&self) -> bool {
         let right = |node: &NodeRecord| match node.checked() {
@@ -204,7 +206,7 @@ impl TreeRecord {
         parents.enumerate().filter(|(_, p)| *p == Some(node)).map(|(i, _)| i as u32).collect()
     }
 
-    /// Ids from the root's child to `node`, in order; empty for the root.
+    /// Ids from the root's child down to `node`, in order; empty for the root.
     #[must_use]
     pub fn path(&self, node: u32) -> Vec<u32> {
         let mut path = Vec::new();
@@ -217,7 +219,7 @@ impl TreeRecord {
         path
     }
 
-    /// Text and token ids of the prompt and of the steps up to and with `node`'s.
+    /// Text and token ids of the prompt and of the steps up to and including `node`'s.
     #[must_use]
     pub fn prefix(&self, node: u32) -> (String, Vec<TokenId>) {
         let (mut text, mut ids) = (self.prompt.clone(), self.prompt_ids.clone());
@@ -228,13 +230,13 @@ impl TreeRecord {
         (text, ids)
     }
 
-    /// Text of the solution up to and with `node`'s step; empty for the root.
+    /// Text of the solution up to and including `node`'s step; empty for the root.
     #[must_use]
     pub fn text(&self, node: u32) -> String {
         self.path(node).into_iter().map(|id| self.nodes[id as usize].text.as_str()).collect()
     }
 
-    /// As [`Self::text`], with the mark of the thought that the prompt opens, where it opens one.
+    /// [`Self::text`], with the opening tag of the thought added if the prompt ends inside a thought.
     #[must_use]
     pub fn turn(&self, node: u32) -> String {
         whole_turn(&self.prompt, &self.text(node)).into_owned()
@@ -250,8 +252,8 @@ impl TreeRecord {
 /// Streams the trees of a file.
 ///
 /// # Errors
-/// [`SearchError::Io`] when it cannot be opened; the items are [`SearchError::Row`] for a line that
-/// is not a tree of a known version and of consistent shape.
+/// [`SearchError::Io`] if the file cannot be opened. The items are [`SearchError::Row`] for a line that is
+/// not a tree of a known version and of consistent shape.
 pub fn read_trees(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<TreeRecord, SearchError>> + use<>, SearchError> {
@@ -266,7 +268,7 @@ pub fn read_trees(
     }))
 }
 
-/// The tree in a line of a file, counted from 1.
+/// Parses the tree in one line of a file; `line` counts from 1.
 pub(crate) fn parse_row(path: &Path, line: usize, text: &str) -> Result<TreeRecord, SearchError> {
     parse(text).map_err(|detail| SearchError::Row {
         path: path.to_owned(),
@@ -307,7 +309,7 @@ fn parse(line: &str) -> Result<TreeRecord, String> {
     Ok(tree)
 }
 
-/// Recorded commits are those of the committed path.
+/// Checks that recorded commits match the committed path.
 fn check_commits(tree: &TreeRecord) -> Result<(), String> {
     if tree.commits.is_empty() {
         return Ok(());

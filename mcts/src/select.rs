@@ -9,26 +9,25 @@
 use crate::config::{FirstPlay, PriorRule, Selection};
 use crate::tree::Edge;
 
-/// What selection sees of one child.
+/// Statistics of one child that selection reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChildStats {
     /// Prior of the step, not normalised over siblings.
     pub prior: f64,
     /// Completed visits.
     pub visits: u64,
-    /// Visits in flight: simulations through the child that are not backed up yet.
+    /// Number of simulations through the child that are not backed up yet.
     pub in_flight: u64,
-    /// Q of the step: its reward plus the discounted V of the state that it leads to.
+    /// Q of the step: its reward plus the discounted V of the state after it.
     pub q: f64,
-    /// V of the state that the step leads to.
+    /// V of the state after the step.
     pub v: f64,
 }
 
 /// Prior of a step from its token log-probabilities; 0 for an empty step.
 ///
-/// `exp(sum / len^lambda)` in the authors' code ([`PriorRule::LengthRoot`]),
-/// `exp(sum) / len^lambda` in the paper ([`PriorRule::LengthDivided`]), where `sum` is over the
-/// step's tokens.
+/// `exp(sum / len^lambda)` in the authors' code ([`PriorRule::LengthRoot`]), `exp(sum) / len^lambda` in the
+/// paper ([`PriorRule::LengthDivided`]). `sum` is the sum over the step's tokens.
 #[must_use]
 pub fn prior(rule: PriorRule, logps: &[f32], lambda: f64) -> f64 {
     if logps.is_empty() {
@@ -58,11 +57,11 @@ pub fn uct(q: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
     q + c * ((parent_visits.max(1) as f64).ln() / child_visits as f64).sqrt()
 }
 
-/// What selection sees of the parent.
+/// Statistics of the parent that selection reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParentStats {
-    /// Completed plus in-flight visits, without those of simulations that have not left the parent:
-    /// the one that is selecting, and others that wait for its expansion.
+    /// Completed plus in-flight visits, except for simulations that are still at the parent: the one that is
+    /// selecting, and those that wait for the parent's expansion.
     pub visits: u64,
     /// V of the parent's state.
     pub v: f64,
@@ -80,8 +79,7 @@ pub struct SelectionRule {
 }
 
 impl SelectionRule {
-    /// Returns a scorer for the children of one parent, with the factor that their scores share
-    /// computed once.
+    /// Returns a scorer for the children of one parent; the factor shared by their scores is computed once.
     #[must_use]
     pub fn at(&self, parent: ParentStats) -> Scorer {
         let parent_term = match self.selection {
@@ -97,9 +95,9 @@ impl SelectionRule {
     }
 }
 
-/// A child's terms of its score, cached with the node: `score = q + factor * u`, where `factor` is
-/// the parent's ([`SelectionRule::bonus_factor`]). In single precision, so scores that differ by
-/// less than its rounding tie.
+/// A child's score terms, cached with the node: `score = q + factor * u`, where `factor` depends on the
+/// parent ([`SelectionRule::bonus_factor`]). In single precision, so scores that differ by less than its
+/// rounding error tie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ScoreTerms {
     pub(crate) q: f32,
@@ -115,8 +113,8 @@ impl ScoreTerms {
 }
 
 impl SelectionRule {
-    /// The child's terms of its score. With [`FirstPlay::BelowParent`], replace `q` of a child
-    /// without visits by [`SelectionRule::fpu`], which depends on the parent.
+    /// The child's score terms. With [`FirstPlay::BelowParent`], `q` of a child without visits must be
+    /// replaced by [`SelectionRule::fpu`], which depends on the parent.
     #[inline]
     pub(crate) fn score_terms(&self, child: &ChildStats) -> ScoreTerms {
         let q = match self.first_play {
@@ -129,7 +127,7 @@ impl SelectionRule {
         }
     }
 
-    /// [`SelectionRule::score_terms`] of a new child: no visits, and V of the state that it leads to is 0.
+    /// [`SelectionRule::score_terms`] of a new child: no visits, and V of the state after the step is 0.
     #[inline]
     pub(crate) fn first_score_terms(&self, edge: &Edge) -> ScoreTerms {
         let q = match self.first_play {
@@ -139,10 +137,10 @@ impl SelectionRule {
         ScoreTerms { q: q as f32, u: self.bonus(edge.prior, 0) }
     }
 
-    /// `u` of [`ScoreTerms`] after `visits`, completed and in flight.
+    /// `u` of [`ScoreTerms`] for a child with `visits` visits, completed and in flight.
     #[inline]
     pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
-        // Through i64: one instruction on x86-64, where u64 to f32 takes a branch.
+        // Conversion through i64: one instruction on x86-64, while u64 to f32 takes a branch.
         let all = visits as i64 as f32;
         match self.selection {
             Selection::Puct => prior / (1.0 + all),
@@ -153,8 +151,8 @@ impl SelectionRule {
         }
     }
 
-    /// The factor of `u` in the scores of a parent's children: `c sqrt(N)` for PUCT, `c sqrt(ln N)`
-    /// for UCT. Never 0 for UCT, so that children without visits come first even where `ln 1 = 0`.
+    /// The factor of `u` in the scores of a parent's children: `c sqrt(N)` for PUCT, `c sqrt(ln N)` for UCT.
+    /// Never 0 for UCT, so that children without visits come first even if `ln 1 = 0`.
     #[inline]
     pub(crate) fn bonus_factor(&self, parent_visits: u64) -> f32 {
         let visits = parent_visits as i64 as f32;
@@ -164,14 +162,14 @@ impl SelectionRule {
         }
     }
 
-    /// Whether first-play urgency depends on the parent: [`SelectionRule::fpu`] is `Some`.
+    /// Whether first-play urgency depends on the parent, i.e. [`SelectionRule::fpu`] is `Some`.
     #[inline]
     pub(crate) fn needs_parent_value(&self) -> bool {
         matches!(self.first_play, FirstPlay::BelowParent(_))
     }
 
-    /// Returns the first-play urgency (lc0: FPU) of children of a parent with V `v()`; `None` if it
-    /// does not depend on the parent, so the cached `q` is used.
+    /// The first-play urgency (lc0: FPU) of a parent's children, where `v()` is the parent's V. `None` if it
+    /// does not depend on the parent, in which case the cached `q` is used.
     #[inline]
     pub(crate) fn fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {
@@ -188,12 +186,12 @@ pub struct Scorer {
     c: f64,
     /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
     parent_term: f64,
-    /// First-play urgency; `None` for the child's own Q.
+    /// First-play urgency; `None` to use the child's own Q.
     fpu: Option<f64>,
 }
 
 impl Scorer {
-    /// Score of one child; the child with the highest is taken.
+    /// Score of one child; selection takes the child with the highest score.
     #[must_use]
     pub fn score(&self, child: &ChildStats) -> f64 {
         let visits = child.visits + child.in_flight;
@@ -209,7 +207,7 @@ impl Scorer {
     }
 }
 
-/// Index of the child with the highest score; ties go to the first. `None` without children.
+/// Index of the child with the highest score; ties go to the first. `None` if there are no children.
 #[must_use]
 pub fn select(
     rule: SelectionRule,
@@ -220,7 +218,7 @@ pub fn select(
     first_max(children.into_iter().map(|child| scorer.score(&child)))
 }
 
-/// Index of the first highest score. A NaN wins only where all scores are NaN.
+/// Index of the highest score; ties go to the first. A NaN wins only if all scores are NaN.
 pub(crate) fn first_max(scores: impl IntoIterator<Item = f64>) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (index, score) in scores.into_iter().enumerate() {
@@ -303,7 +301,7 @@ mod tests {
             let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
             assert_eq!(rule.at(AFTER_NINE).score(&stats), uct(stats.q, 9, visits, 0.7));
         }
-        // ln 1 = 0: a parent's first visit gives no bonus to a child that was visited.
+        // ln 1 = 0: with one parent visit, a visited child gets no bonus.
         let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
         let first = rule.at(ParentStats { visits: 1, ..AFTER_NINE });
         assert_eq!(first.score(&child(0.3, 1)), 0.3);
@@ -329,7 +327,7 @@ mod tests {
                 }
             }
         }
-        // A first visit is due even where the parent has one visit and ln 1 = 0.
+        // A child without visits comes first even if the parent has one visit, so that ln 1 = 0.
         let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
         let score = |visits| rule.score_terms(&child(0.5, visits)).score(rule.bonus_factor(1));
         assert!(score(0) > score(1));

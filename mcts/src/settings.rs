@@ -1,25 +1,25 @@
-//! Settings of one source over those of another: a file over a preset, which the policy chooses.
+//! Merges the settings of two sources, such as a file over the preset of the policy.
 //!
-//! It knows tables and nothing of what their keys mean; readers refuse unknown keys afterwards. Both
-//! binaries read their settings through it.
+//! Works on tables without knowing their keys; readers refuse unknown keys afterwards. Both binaries read
+//! their settings through it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Kinds of policies, which start from different presets: both binaries choose by it.
+/// Kinds of policies. Each kind has its own default preset, in both binaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyKind {
     /// The bundled model.
     Bundled,
-    /// A checkpoint or a server: taken for an instruction model.
+    /// A checkpoint or a server: assumed to be an instruction-tuned model.
     Model,
     /// A scripted or recorded policy.
     Double,
 }
 
 impl PolicyKind {
-    /// The kind of the policy of this name.
+    /// Kind of the policy with this specification.
     #[must_use]
     pub fn of(policy: &str) -> Self {
         match policy.split(':').next() {
@@ -30,7 +30,7 @@ impl PolicyKind {
     }
 }
 
-/// Keys of a settings file that only `regrowth` reads, rounds and training.
+/// Keys of a settings file that only `regrowth` reads: rounds and training.
 pub const TRAINING_KEYS: [&str; 27] = [
     "calibration_problems",
     "carry_optimizer",
@@ -61,7 +61,7 @@ pub const TRAINING_KEYS: [&str; 27] = [
     "weights",
 ];
 
-/// Keys among [`TRAINING_KEYS`] that had other names: the old one and today's.
+/// Keys among [`TRAINING_KEYS`] that had other names: the old name and the current one.
 pub const RENAMED_KEYS: [(&str, &str); 4] = [
     ("eval", "test"),
     ("eval_problems", "test_problems"),
@@ -69,7 +69,7 @@ pub const RENAMED_KEYS: [(&str, &str); 4] = [
     ("probe_problems", "kl_problems"),
 ];
 
-/// Whether only `regrowth` reads a key of a settings file, by today's name or an old one.
+/// Whether only `regrowth` reads a key of a settings file; the key may be a current name or an old one.
 #[must_use]
 pub fn is_training_key(key: &str) -> bool {
     TRAINING_KEYS.contains(&key) || RENAMED_KEYS.iter().any(|(old, _)| *old == key)
@@ -78,10 +78,10 @@ pub fn is_training_key(key: &str) -> bool {
 /// Keys of a settings file that only `mcts` reads.
 pub const SEARCH_KEYS: [&str; 2] = ["limit", "run"];
 
-/// `base` with the values that `flags` have in place of its own.
+/// Returns `base` with the values that are set in `flags` replaced.
 ///
 /// # Errors
-/// When a value does not fit into a table.
+/// If a value cannot be represented in a table.
 pub fn laid_over<T: Serialize + DeserializeOwned>(
     base: &T,
     flags: &T,
@@ -90,7 +90,7 @@ pub fn laid_over<T: Serialize + DeserializeOwned>(
     T::deserialize(overlay(base, flags)).map_err(serde::ser::Error::custom)
 }
 
-/// `own` over `base`, table by table.
+/// Merges `own` over `base`, table by table.
 #[must_use]
 pub fn overlay(mut base: Table, own: Table) -> Table {
     for (key, value) in own {

@@ -1,7 +1,8 @@
-//! A tree as text, one line per node: what the search saw of each step (Q, N, p, C, O), with marks for the
-//! committed path, the sides of pairs and equations that are false.
+//! A tree as text, one line per node: the search's figures for each step (Q, N, p, C, O), with marks for the
+//! committed path, the sides of pairs and false equations.
 //!
-//! Text comes from a model: nothing in it acts on a terminal (`foreign`).
+//! The text comes from a model: control characters in it are replaced, so that it cannot affect the terminal
+//! (`foreign`).
 
 use std::fmt::Write;
 
@@ -11,11 +12,11 @@ use crate::foreign::shown;
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
-/// Characters of a step's text that a line shows where nobody asks for more.
+/// Default number of characters of a step's text in a line.
 pub const STEP_CHARS: usize = 100;
 
-/// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules; of each step at most
-/// `longest` characters, and an ellipsis where there are more.
+/// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules. At most `longest` characters
+/// of each step are shown; an ellipsis marks longer ones.
 #[must_use]
 pub fn render_text(tree: &TreeRecord, rules: &PairConfig, longest: usize) -> String {
     let mut out: String = head(tree).chars().map(shown).collect();
@@ -29,7 +30,7 @@ pub fn render_text(tree: &TreeRecord, rules: &PairConfig, longest: usize) -> Str
     out
 }
 
-/// The problem and how its search ended.
+/// The problem, and the outcome of its search.
 fn head(tree: &TreeRecord) -> String {
     let mut head = format!("{} ({})\n{}\n", tree.problem.id, tree.policy, tree.problem.question);
     for choice in &tree.problem.choices {
@@ -39,7 +40,7 @@ fn head(tree: &TreeRecord) -> String {
     head
 }
 
-/// How the search ended, in a line.
+/// The outcome of the search in one line.
 fn outline(tree: &TreeRecord) -> String {
     format!(
         "reference {}, committed answer {}{}; {} simulations, {} nodes",
@@ -51,13 +52,13 @@ fn outline(tree: &TreeRecord) -> String {
     )
 }
 
-/// What the search knows of a step.
+/// The search's figures for a step.
 fn figures(node: &NodeRecord) -> String {
     let c = node.self_evaluation.map_or("-".to_owned(), |c| format!("{c:.2}"));
     format!("Q {:+.3} N {} p {:.3} C {c} O {:+}", node.q, node.visits, node.prior, node.outcome)
 }
 
-/// Of every node: whether it is committed, and which side of a pair it is.
+/// Marks of every node: whether it is committed, and which side of a pair it is.
 fn marks(tree: &TreeRecord, rules: &PairConfig) -> Vec<[char; 2]> {
     let mut marks = vec![[' ', ' ']; tree.nodes.len()];
     for &id in &tree.committed {
@@ -70,12 +71,12 @@ fn marks(tree: &TreeRecord, rules: &PairConfig) -> Vec<[char; 2]> {
     marks
 }
 
-/// The text with its false equations between brackets.
+/// The text, with its false equations in brackets.
 pub(crate) fn marked_equations(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for equation in equations(text).into_iter().filter(|e| !e.holds) {
-        // Links of one chain, `3 + 4 = 8 = 2`, overlap.
+        // Equations of one chain, such as `3 + 4 = 8 = 2`, overlap.
         if equation.span.start < done {
             continue;
         }
@@ -87,7 +88,7 @@ pub(crate) fn marked_equations(text: &str) -> String {
     out
 }
 
-/// Whether the step's text shows what was found, as it does of the calculator.
+/// Whether the step's text already shows the finding, as for the equation checker.
 fn is_shown(finding: &Finding) -> bool {
     finding.by == FoundBy::Calculator
 }
@@ -128,7 +129,7 @@ mod tests {
         let text = render_text(&example(), &PairConfig::default(), STEP_CHARS);
         let lines: Vec<_> = text.lines().skip_while(|l| !l.is_empty()).skip(1).collect();
         let starts: Vec<_> = lines.iter().map(|l| l[..2].to_owned()).collect();
-        // a, b, its d and e, e's f, c.
+        // The nodes a, b, its children d and e, e's child f, and c.
         assert_eq!(starts, ["  ", "*+", " -", "*+", "* ", " -"]);
         assert!(lines[2].contains("d. [end]"), "{text}");
         let rules = PairConfig { min_margin: 0.7, ..PairConfig::default() };

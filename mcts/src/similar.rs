@@ -1,10 +1,10 @@
-//! How alike two steps read: a number in [0, 1] from their text alone.
+//! Similarity of two steps: a number in [0, 1] computed from their text alone.
 //!
-//! The Dice coefficient of the multisets of character trigrams (Dice 1945), letter case and white
-//! space left out; the authors' code compares embeddings instead, which only an engine with hidden
-//! states could give.
+//! The Dice coefficient of the multisets of character trigrams (Dice 1945), ignoring letter case and white
+//! space. The authors' code compares embeddings instead, which only an engine with hidden states could
+//! provide.
 
-/// Share of common trigrams: 1 for equal texts, 0 for texts without a common one.
+/// Share of common trigrams: 1 for equal texts, 0 for texts without a common trigram.
 #[must_use]
 pub fn similarity(a: &str, b: &str) -> f64 {
     let (a, b) = (trigrams(a), trigrams(b));
@@ -15,7 +15,7 @@ pub fn similarity(a: &str, b: &str) -> f64 {
     2.0 * common(&a, &b) as f64 / total as f64
 }
 
-/// Sorted trigrams; a shorter text is one gram.
+/// Sorted trigrams; a text of one or two characters is a single gram.
 fn trigrams(text: &str) -> Vec<String> {
     let letters: Vec<char> =
         text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(similarity("abc", "xyz"), 0.0);
         assert_eq!(similarity("", ""), 1.0);
         assert_eq!(similarity("", "abc"), 0.0);
-        // abcd: abc bcd; abce: abc bce: one of two in common.
+        // abcd: abc bcd; abce: abc bce: one of two trigrams in common.
         assert_eq!(similarity("abcd", "abce"), 0.5);
         assert_eq!(similarity("aaaa", "aaa"), 2.0 / 3.0);
     }

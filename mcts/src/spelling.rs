@@ -1,5 +1,5 @@
-//! Values of a search in one word, as `tokens@40` or `beam@2`: the command line takes them, and so do
-//! settings files.
+//! Search settings written as one word, such as `tokens@40` or `beam@2`, on the command line and in settings
+//! files.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::config::{CommitRule, Strategy};
 use crate::stop::StopRule;
 
-/// `name` or `name@number`.
+/// Splits `name` or `name@number`.
 fn numbered(text: &str) -> Result<(&str, Option<u64>), String> {
     let Some((name, number)) = text.split_once('@') else { return Ok((text, None)) };
     let number = number.parse().map_err(|e| format!("{number}: {e}"))?;
@@ -74,20 +74,20 @@ impl FromStr for CommitRule {
     }
 }
 
-/// Reads `B1,B2`: candidates at the root and at deeper nodes.
+/// Parses `B1,B2`: the numbers of candidates at the root and at deeper nodes.
 ///
 /// # Errors
-/// What was expected, for anything else.
+/// A message with the expected format.
 pub fn breadth(text: &str) -> Result<[usize; 2], String> {
     let parse = |part: &str| part.trim().parse().map_err(|e| format!("{part}: {e}"));
     let (first, rest) = text.split_once(',').ok_or("expected two numbers, B1,B2")?;
     Ok([parse(first)?, parse(rest)?])
 }
 
-/// The settings of a file with such words in the table `search` as the tables that they stand for.
+/// Replaces such words in the table `search` of a settings file by the tables that they stand for.
 ///
 /// # Errors
-/// Names the setting, and what was expected.
+/// If a word is invalid; the message gives the setting and the expected format.
 pub fn expanded(mut table: Table) -> Result<Table, String> {
     let Some(Value::Table(search)) = table.get_mut("search") else { return Ok(table) };
     for (key, value) in search.iter_mut() {

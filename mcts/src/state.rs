@@ -1,7 +1,7 @@
-//! The policy's hidden state at the end of a step, as a tree keeps it.
+//! The policy's hidden state at the end of a step, as stored in a tree.
 //!
-//! Values are rounded to bf16 once, when they come from the policy. So what a search reads off a state is
-//! what a reader of its tree computes, bit for bit, and a row grows by 2.7 bytes per value.
+//! Values are rounded to bf16 once, when they come from the policy. So a search computes the same from a
+//! state as a later reader of its tree, bit for bit. A row grows by 2.7 bytes per value.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,18 +9,18 @@ use half::bf16;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Hidden state of a step's last token: of the last layer, after the final norm.
+/// Hidden state of a step's last token: output of the last layer after the final norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState(Vec<bf16>);
 
 impl StepState {
-    /// Rounds the values of a policy's answer.
+    /// Rounds the values of a policy's response to bf16.
     #[must_use]
     pub fn new(values: &[f32]) -> Self {
         Self(values.iter().map(|&value| bf16::from_f32(value)).collect())
     }
 
-    /// The values, as many as the model is wide.
+    /// The values, `[hidden]`.
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
         self.0.iter().map(|value| value.to_f32())
     }

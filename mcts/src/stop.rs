@@ -1,8 +1,8 @@
-//! When a search root has had enough before its simulations are used up, or a beam at the end of a
-//! level: small rules, any of which stops.
+//! Rules that end the simulations of a search root early, or a beam at the end of a level. One rule that is
+//! met suffices.
 //!
-//! They see only what the simulations that are backed up have spent and found, so with several leaves
-//! in flight they are as repeatable as the rest of the search, time apart. Every root gets at least one
+//! The rules use only what backed-up simulations have spent and found. So with several leaves in flight they
+//! are as reproducible as the rest of the search, except for rules on time. Every root gets at least one
 //! simulation, so a stopped search still ends in a whole solution.
 
 use std::time::Duration;
@@ -11,47 +11,47 @@ use schemars::JsonSchema;
 
 use serde::{Deserialize, Serialize};
 
-/// A reason to commit before the simulations of a root are used up; bounds are at least 1.
+/// A rule that ends the simulations of a root early; bounds are at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopRule {
-    /// At least this many simulations were made in the tree, whatever the root.
+    /// At least this many simulations were made in the tree, over all search roots.
     Simulations(u64),
     /// The tree has at least this many nodes.
     Nodes(u64),
     /// At least this many tokens were sampled for the tree.
     SampledTokens(u64),
-    /// The tree was begun at least this many milliseconds ago. The rule makes results depend on the
-    /// machine: rows of such trees say so.
+    /// The search of the tree began at least this many milliseconds ago. This rule makes results depend on
+    /// the machine; rows of such trees are marked (`timed`).
     Millis(u64),
-    /// The most visited child cannot be overtaken by the simulations that are left: a commit by visits
-    /// then goes to the child that the full budget would commit to. One that also weighs the spread of
-    /// visits below the children may still differ.
+    /// The most visited child cannot be overtaken by the remaining simulations, so a commit by visits selects
+    /// the same child as with the full budget. A commit rule that also uses the spread of visits below the
+    /// children may still select another one.
     Decided,
-    /// At least this many solutions have ended in the tree, and all of them are right or all are wrong:
-    /// the problem is probably too easy or too hard to give a pair whose sides differ in verified
-    /// outcome (ours). Needs the reference answers (`value.oracle`).
+    /// At least this many solutions have ended in the tree, and all of them are right or all are wrong. The
+    /// problem is then probably too easy or too hard for a pair whose sides differ in verified outcome
+    /// (ours). Needs the reference answers (`value.oracle`).
     SameOutcome(u64),
 }
 
-/// What the applied simulations of a tree have spent.
+/// Resources spent and solutions found by the backed-up simulations of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
-    /// Simulations in the whole tree.
+    /// Number of simulations in the whole tree.
     pub simulations: u64,
-    /// Time since the tree was begun; zero where no rule asks for it.
+    /// Time since the search of the tree began; zero if no rule uses it.
     pub elapsed: Duration,
-    /// Nodes, the root included.
+    /// Number of nodes, including the root.
     pub nodes: u64,
-    /// Tokens sampled.
+    /// Number of sampled tokens.
     pub sampled_tokens: u64,
-    /// Simulations of this root that are not applied yet.
+    /// Number of this root's simulations that are not backed up yet.
     pub simulations_left: u64,
     /// Visits of the search root's children.
     pub root_visits: Vec<u64>,
-    /// Solutions that have ended in the tree and are right; 0 where outcomes are not verified.
+    /// Number of right solutions that have ended in the tree; 0 if outcomes are not verified.
     pub right: u64,
-    /// Solutions that have ended in the tree and are not right.
+    /// Number of solutions that have ended in the tree and are not right.
     pub wrong: u64,
 }
 
@@ -62,7 +62,7 @@ impl StopRule {
         matches!(self, Self::Millis(_))
     }
 
-    /// The rule's number, at least 1; `None` for a rule without one.
+    /// The bound of the rule, at least 1; `None` for a rule without a bound.
     pub(crate) fn bound(self) -> Option<u64> {
         match self {
             Self::Simulations(most)
@@ -74,7 +74,7 @@ impl StopRule {
         }
     }
 
-    /// Whether the rule stops the root.
+    /// Whether the rule is met.
     #[must_use]
     pub fn is_met(self, spent: &Spent) -> bool {
         match self {

@@ -1,7 +1,7 @@
-//! The atomics of this crate: those of the standard library, or loom's in its model checker
-//! (`RUSTFLAGS="--cfg loom"`).
+//! Atomics of this crate: those of the standard library, or loom's in the model checker (`RUSTFLAGS="--cfg
+//! loom"`).
 //!
-//! Only `tree` uses them. The protocol is in `concurrency.md`.
+//! Only `tree` uses them. `concurrency.md` describes the protocol.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,6 +12,6 @@ pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use std::thread::yield_now;
 
-/// A word that loom does not follow: it steers the search and guards nothing, and every state of it
-/// would be an interleaving more.
+/// An atomic that loom does not track: it affects only which node is searched and protects no data, while
+/// tracking it would multiply the interleavings.
 pub(crate) use std::sync::atomic::AtomicU32 as UntrackedU32;

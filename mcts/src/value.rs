@@ -1,9 +1,9 @@
 //! The value of a step: the only place that combines outcome and self-evaluation.
 //!
-//! Notation of arXiv:2405.00451, section 2.1: O is the outcome, C the self-evaluation, R(s) = O + C
-//! the value of the state s that a step leads to, and r = R(s') - R(s) the reward of the step. R is known
-//! as soon as the step is; V and Q of the tree are backed up from r. Options of [`ValueConfig`] that
-//! deviate reproduce the authors' code, except the penalty for false equations (ours).
+//! Notation of arXiv:2405.00451, section 2.1: O is the outcome and C the self-evaluation. R(s) = O + C is the
+//! value of state s; the reward of the step from s to s' is r = R(s') - R(s). R is known as soon as the step
+//! is sampled; V and Q of the tree are backed up from r. Options of [`ValueConfig`] that deviate from the
+//! paper follow the authors' code, except the false-equation penalty, which is our own.
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
@@ -13,14 +13,15 @@ use crate::config::ValueConfig;
 /// Inputs to [`step_value`].
 #[derive(Debug, Clone, Copy)]
 pub struct StepObservation<'a> {
-    /// The policy's judgement of the step; `None` when unknown or not asked.
+    /// The judge's probability that the step is right, in [0, 1]; `None` if it is unknown or was not
+    /// requested.
     pub self_evaluation: Option<f64>,
-    /// What a verifier command says of the step, in [0, 1]; it takes the place of the self-evaluation.
+    /// A verifier command's score of the step, in [0, 1]; it replaces the self-evaluation.
     pub verifier_score: Option<f64>,
-    /// Whether the answer of the solution that ends with this step is right. `None`: the solution does not
-    /// end here, the oracle is off, or a verifier command gave no verdict. The built-in grader always has
-    /// one for a finished solution: what it cannot decide counts as wrong, because outcome 0 would rank an
-    /// unparsable answer above a wrong one.
+    /// Whether the answer of the solution that ends with this step is right. `None` if the solution does not
+    /// end here, if the oracle is off, or if a verifier command gave no verdict. The built-in grader always
+    /// decides about a finished solution: an undecided answer counts as wrong, because outcome 0 would rank
+    /// an unparsable answer above a wrong one.
     pub correct: Option<bool>,
     /// Depth of the step's node; the root's children are at depth 1.
     pub depth: u32,
@@ -35,10 +36,9 @@ pub struct StepObservation<'a> {
 /// The value of a step, with its parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepValue {
-    /// O: the outcome; 0 unless the solution ends here and reference answers may be used
-    /// (`oracle`).
+    /// O: the outcome; 0 unless the solution ends here and reference answers may be used (`oracle`).
     pub outcome: f64,
-    /// R(s) = O(s) + C(s).
+    /// R(s') = O(s') + C(s'), where s' is the state after the step.
     pub value: f64,
     /// Penalty for false equations in the step.
     pub cost: f64,
@@ -69,18 +69,18 @@ pub fn step_value(
     StepValue { outcome, value, cost, reward: reward(value, observation.parent_value, cost) }
 }
 
-/// What C of a step is made of.
+/// Inputs of C, the self-evaluation part of a step's value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evaluation {
-    /// As [`StepObservation::verifier_score`].
+    /// Same as [`StepObservation::verifier_score`].
     pub(crate) verifier_score: Option<f64>,
-    /// As [`StepObservation::self_evaluation`].
+    /// Same as [`StepObservation::self_evaluation`].
     pub(crate) self_evaluation: Option<f64>,
-    /// As [`StepObservation::depth`].
+    /// Same as [`StepObservation::depth`].
     pub(crate) depth: u32,
 }
 
-/// R of a step whose outcome is known, from what C is made of and R of its parent.
+/// R of a step, computed from its outcome, the inputs of C and the parent's R.
 pub(crate) fn value(
     config: &ValueConfig,
     outcome: f64,
@@ -97,8 +97,8 @@ pub(crate) fn reward(value: f64, parent_value: f64, cost: f64) -> f64 {
     value - parent_value - cost
 }
 
-/// Penalty for false equations in a step. It is subtracted from r, not from R: r of the next step
-/// is a difference of R, so a penalty in R would be refunded there.
+/// Penalty for false equations in a step. It is subtracted from r and not from R: r of the next step is a
+/// difference of R, so a penalty in R would be refunded there.
 fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     if config.arithmetic == 0.0 {
         return 0.0;
@@ -106,8 +106,9 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     config.arithmetic * (1.0 - true_share(step).unwrap_or(1.0))
 }
 
-/// C: the score of a verifier command, else the self-evaluation, or its default when it is unknown or
-/// switched off. Rules for self-evaluations do not change a score.
+/// C: a verifier command's score if there is one, otherwise the self-evaluation, or its default if it is
+/// unknown or switched off. `depth_decay` and `inherit_zero` apply to self-evaluations only, not to a
+/// verifier command's score.
 fn confidence(config: &ValueConfig, evaluation: Evaluation) -> f64 {
     let Evaluation { verifier_score, self_evaluation, depth } = evaluation;
     if let Some(score) = verifier_score {
@@ -153,15 +154,14 @@ fn outcome(
     by_depth * if named > 1 { 0.9 / named as f64 } else { 1.0 }
 }
 
-/// Whether there is a reference solution and this one is not merely a prefix of it (white space
-/// ignored).
+/// Whether there is a reference solution and `solution` is not merely a prefix of it (ignoring white space).
 fn differs_from_reference(problem: &Problem, solution: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let reference = problem.solution.as_deref().map(words).unwrap_or_default();
     !reference.is_empty() && !reference.starts_with(&words(solution))
 }
 
-/// The text after the last "answer is" or "Answer:"; without one, the last non-blank line.
+/// The text after the last "answer is" or "Answer:"; if there is none, the last non-blank line.
 fn answer_clause(solution: &str) -> &str {
     const ANNOUNCED: [&str; 2] = ["answer is", "Answer:"];
     let after = |words: &&str| Some(solution.rfind(*words)? + words.len());
@@ -171,7 +171,7 @@ fn answer_clause(solution: &str) -> &str {
     }
 }
 
-/// How many options the text names as `(A)` or `A)`.
+/// Number of options that the text names as `(A)` or `A)`.
 fn named_options(problem: &Problem, text: &str) -> usize {
     let names = |label: &str| {
         let named = format!("{label})");
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(step_value(&config, &problem(&[]), right).value, 1.25);
         let off = ValueConfig { self_evaluation: false, ..config };
         assert_eq!(step_value(&off, &problem(&[]), scored).value, 0.25);
-        // No verdict: the outcome is 0, and C alone is left.
+        // Without a verdict the outcome is 0, and only C is left.
         assert_eq!(
             step_value(&off, &problem(&[]), StepObservation { verifier_score: None, ..scored })
                 .outcome,
@@ -279,7 +279,8 @@ mod tests {
         let config = ValueConfig { inherit_zero: true, ..ValueConfig::default() };
         let zero = StepObservation { parent_value: 0.4, ..observation(0.0, None) };
         assert_eq!(step_value(&config, &problem(&[]), zero).reward, 0.0);
-        // Before the outcome is added: 0.4 + 1 for a right end, and -1 + 1 is no zero to inherit for.
+        // Inheritance looks at C, not at R: R = 0.4 + 1 for a right solution; R = 1 - 1 = 0 with C = 1 does
+        // not inherit.
         let right = StepObservation { correct: Some(true), ..zero };
         assert_eq!(step_value(&config, &problem(&[]), right).value, 1.4);
         let cancelled =
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(own.outcome, 1.25);
         assert_eq!(step_value(&config, &problem(&[]), copied).outcome, 1.0);
         assert_eq!(step_value(&config, &problem(&[]), observation(0.0, Some(false))).outcome, -1.0);
-        // Neither for multiple choice nor without a solution to differ from.
+        // No bonus for multiple choice, or if there is no reference solution.
         assert_eq!(
             step_value(&config, &problem(&["A"]), observation(0.0, Some(true))).outcome,
             1.0
@@ -334,7 +335,7 @@ mod tests {
         };
         assert_eq!((at(1, "(A)"), at(2, "(A)"), at(3, "(A)")), (0.0, 0.5, 1.0));
         assert_eq!((at(3, "(A) or (B)"), at(2, "(A) or (B)")), (0.45, 0.225));
-        // Options weighed before the answer are not counted, nor is a letter that ends a word.
+        // Options discussed before the answer are not counted, nor is a letter at the end of a word.
         assert_eq!(at(3, "(B) melts.\nThe answer is (A)."), 1.0);
         assert_eq!(at(3, "(B) melts, so the answer is A) or B)."), 0.45);
         assert_eq!(at(3, "(B) melts.\nIt is (A), by the law of DNA)\n"), 1.0);

@@ -1,9 +1,9 @@
-//! The tree viewer: trees as data for a page, and the page that shows them.
+//! The tree viewer: the trees' data for a page, and the page that shows them.
 //!
-//! [`TreeSet`] is what the script reads; `mcts show --html` writes it with [`render_page`], and the report of
-//! a run holds the same script and data. A page is one file that loads nothing: style, scripts and
-//! data are inside it. Text comes from models and problem files: it travels as JSON and is shown as text
-//! alone, never as markup.
+//! [`TreeSet`] is the data that the script reads. `mcts show --html` writes it with [`render_page`]; a run's
+//! report contains the same script and data. A page is one file that loads nothing: style, scripts and data
+//! are inside it. Text that comes from models and problem files is stored as JSON and shown only as text,
+//! never as markup.
 
 mod data;
 
@@ -17,34 +17,35 @@ pub use self::data::{TreeSet, TreeView};
 pub const THEME: &str = include_str!("viewer/assets/theme.css");
 /// Style of the viewer.
 pub const STYLE: &str = include_str!("viewer/assets/viewer.css");
-/// The viewer; makes `Regrowth.viewer`, needs [`MATHEMATICS`].
+/// Script of the viewer; defines `Regrowth.viewer`, needs [`MATHEMATICS`].
 pub const SCRIPT: &str = concat!(
     include_str!("viewer/assets/tree.js"),
     include_str!("viewer/assets/pane.js"),
     include_str!("viewer/assets/viewer.js"),
 );
-/// Finds formulas in text and renders them with KaTeX, where the page has it ([`katex_for`]); makes
+/// Finds formulas in text and renders them with KaTeX if the page includes it ([`katex_for`]); defines
 /// `Regrowth.mathematics`.
 pub const MATHEMATICS: &str = include_str!("viewer/assets/mathematics.js");
-/// Markup of the viewer, which the script fills.
+/// Markup of the viewer; the script fills it.
 pub const MARKUP: &str = include_str!("viewer/assets/viewer.html");
 
 const KATEX: &str = include_str!("viewer/assets/vendor/katex/katex.min.js");
 const PAGE: &str = include_str!("viewer/assets/page.html");
 
-/// What keeps a page from loading or sending anything, whatever its text says.
+/// Content security policy: prevents a page from loading or sending anything, whatever its text contains.
 pub const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
      base-uri 'none'; form-action 'none'";
 
-/// A value as the content of `<script type="application/json">`: no `<` is left that could end it.
+/// Serialises a value as the content of `<script type="application/json">`. It contains no `<`, which could
+/// end the script element.
 ///
 /// # Errors
-/// When the value has no form in JSON.
+/// If the value cannot be represented in JSON.
 pub fn embed_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(serde_json::to_string(value)?.replace('<', "\\u003c"))
 }
 
-/// KaTeX, where the text of a page may hold formulas; nothing otherwise, which keeps the page small.
+/// KaTeX if the text of a page may contain formulas; otherwise empty, which keeps the page small.
 #[must_use]
 pub fn katex_for(json: &str) -> &'static str {
     if json.contains("\\\\") || json.contains('$') { KATEX } else { "" }
@@ -53,13 +54,13 @@ pub fn katex_for(json: &str) -> &'static str {
 /// The page of `mcts show --html`.
 ///
 /// # Errors
-/// A fault of this program: the page's template does not fit its data.
+/// A bug in this program: the page's template does not match its data.
 pub fn render_page(title: &str, sets: &[TreeSet]) -> Result<String, minijinja::Error> {
     let data = embed_json(&sets).map_err(|e| {
         minijinja::Error::new(minijinja::ErrorKind::BadSerialization, e.to_string())
     })?;
     let mut environment = Environment::new();
-    // By their names, what templates insert is escaped.
+    // Values inserted into templates with these names (`.html`) are escaped.
     environment.add_template("page.html", PAGE)?;
     environment.add_template("viewer.html", MARKUP)?;
     environment.get_template("page.html")?.render(context! {
@@ -112,7 +113,7 @@ mod tests {
     fn a_page_loads_nothing() {
         let page = page(|_| {});
         for resource in [" src=", "<link", "@import", "url(", "fetch(", "XMLHttpRequest", "http"] {
-            // `http-equiv` is how the page states its policy.
+            // The page declares its policy with `http-equiv`.
             let found = page.replace("http-equiv", "").find(resource);
             assert!(found.is_none(), "{resource} at {found:?}");
         }

@@ -1,4 +1,4 @@
-//! Test problems that the pairs would train on: whole questions, and long word sequences of them.
+//! Test problems that the pairs would train on: whole questions, and long word sequences from questions.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::row::AuditRow;
 use super::words::words;
 
-/// Words of a sequence that counts as overlap (GPT-3, arXiv:2005.14165, appendix C).
+/// Number of words of a sequence that counts as overlap (GPT-3, arXiv:2005.14165, appendix C).
 pub const OVERLAP_WORDS: usize = 13;
-/// Shortest question that is looked for: the words of a shorter one stand in many texts by chance
+/// Minimum length in words of a question to look for: a shorter question occurs in many texts by chance
 /// (taste).
 const SHORTEST_QUESTION: usize = 4;
-/// Test problems that a report names.
+/// Maximum number of test problems listed in a report.
 const EXAMPLES: usize = 5;
 
-/// Test problems found in the prompts and sides of pairs. Case, punctuation and spacing do not count.
+/// Test problems found in the prompts and sides of pairs. Case, punctuation and spacing are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contamination {
-    /// Test problems.
+    /// Number of test problems.
     pub test_problems: u64,
-    /// Those whose question is too short to be looked for (fewer than 4 words).
+    /// Number of test problems whose question is too short to look for (fewer than 4 words).
     pub too_short: u64,
-    /// Those whose whole question stands in a pair.
+    /// Number of test problems whose whole question occurs in a pair.
     pub exact: u64,
-    /// Others that share a sequence of [`OVERLAP_WORDS`] words with a pair.
+    /// Number of other test problems that share a sequence of [`OVERLAP_WORDS`] words with a pair.
     pub overlapping: u64,
-    /// Pairs that hold a whole test question.
+    /// Number of pairs that contain a whole test question.
     pub pairs_exact: u64,
-    /// Other pairs that share a sequence with a test question.
+    /// Number of other pairs that share a sequence with a test question.
     pub pairs_overlapping: u64,
-    /// Ids of the first test problems that were found, those found whole first.
+    /// Ids of the first test problems found; those found as a whole come first.
     pub examples: Vec<String>,
 }
 
@@ -64,11 +64,11 @@ impl Contamination {
     }
 }
 
-/// Word sequences of the questions: where a text meets one, that question is compared.
+/// Index of the questions' word sequences: if a text contains a sequence, its questions are compared.
 struct Index<'a> {
     questions: &'a [Vec<String>],
-    /// By their number of words, at most [`OVERLAP_WORDS`]: sequences and the questions that have
-    /// them. Short questions are one sequence.
+    /// By number of words (at most [`OVERLAP_WORDS`]): sequences, and the indices of the questions that
+    /// contain them. A short question is a single sequence.
     sequences: HashMap<usize, HashMap<&'a [String], Vec<usize>>>,
 }
 
@@ -86,13 +86,14 @@ impl<'a> Index<'a> {
         Self { questions, sequences }
     }
 
-    /// Adds the questions that stand in `text` as a whole, and those that share a sequence with it.
+    /// Adds to `whole` the questions that `text` contains as a whole, and to `part` those that share a
+    /// sequence with it.
     fn find(&self, text: &[String], whole: &mut BTreeSet<usize>, part: &mut BTreeSet<usize>) {
         for (&n, known) in &self.sequences {
             for (at, sequence) in text.windows(n).enumerate() {
                 for &number in known.get(sequence).into_iter().flatten() {
                     let question = &self.questions[number];
-                    // A whole question is met by its first sequence.
+                    // A whole question is found at its first sequence.
                     match text[at..].starts_with(question) {
                         true => whole.insert(number),
                         false => part.insert(number),

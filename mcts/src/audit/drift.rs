@@ -1,4 +1,5 @@
-//! Factors over rounds: what the policy writes, what the preferences follow, and since when.
+//! Factors over rounds: the mean value in the policy's steps, the correlation with preferences, and the round
+//! in which each settled.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::row::AuditRow;
 use super::{FactorValues, mean, preferred};
 
-/// Part of the whole change that must have happened for a factor to count as settled.
+/// Share of the total change that must have happened for a factor to count as settled.
 const SETTLED: f64 = 0.95;
 
 /// The pairs of one round.
@@ -15,40 +16,41 @@ const SETTLED: f64 = 0.95;
 pub struct RoundAudit {
     /// The round.
     pub round: u32,
-    /// Its pairs.
+    /// Number of pairs of the round.
     pub pairs: u64,
-    /// Each factor.
+    /// The factors in this round.
     pub factors: Vec<RoundFactor>,
 }
 
 /// A factor in one round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundFactor {
-    /// The factor.
+    /// Name of the factor.
     pub name: String,
     /// Kendall's tau-b of preference and factor.
     pub tau_b: Option<f64>,
-    /// Mean over both sides: what the round's policy writes where its steps are compared.
+    /// Mean over both sides: how much of the factor the round's policy writes in the steps that are compared.
     pub mean: Option<f64>,
 }
 
 /// How a factor changed from the first to the last round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
-    /// The factor.
+    /// Name of the factor.
     pub name: String,
-    /// Mean over both sides in the first and in the last round that know it.
+    /// Mean over both sides in the first and in the last round for which it is known.
     pub mean: [f64; 2],
-    /// First round from which on the mean stays within 5 % of the whole change of its last value;
-    /// `None` if it did not change.
+    /// First round from which the mean stays within 5 % of the total change from its last value; `None` if it
+    /// did not change.
     pub mean_settled: Option<u32>,
-    /// Tau-b in the first and in the last round that have one; `None` where fewer than two do.
+    /// Tau-b in the first and in the last round that have one; `None` if fewer than two rounds have one.
     pub tau_b: Option<[f64; 2]>,
-    /// The same of tau-b.
+    /// First round from which tau-b stays within 5 % of the total change from its last value; `None` if it
+    /// did not change.
     pub tau_b_settled: Option<u32>,
 }
 
-/// Each round by itself; none unless there are several.
+/// Statistics of each round; empty unless there are several rounds.
 pub(super) fn rounds(rows: &[AuditRow], factors: &[FactorValues]) -> Vec<RoundAudit> {
     let numbers: BTreeSet<u32> = rows.iter().map(|row| row.round).collect();
     if numbers.len() < 2 {
@@ -71,7 +73,8 @@ pub(super) fn rounds(rows: &[AuditRow], factors: &[FactorValues]) -> Vec<RoundAu
     numbers.into_iter().map(of_round).collect()
 }
 
-/// Each factor over the rounds that know it; factors that fewer than two know are left out.
+/// Change of each factor over the rounds for which it is known. Factors known for fewer than two rounds are
+/// left out.
 pub(super) fn drift(rounds: &[RoundAudit]) -> Vec<Drift> {
     let Some(first) = rounds.first() else { return Vec::new() };
     let of_factor = |at: usize| {
@@ -90,7 +93,7 @@ pub(super) fn drift(rounds: &[RoundAudit]) -> Vec<Drift> {
     (0..first.factors.len()).filter_map(of_factor).collect()
 }
 
-/// First and last value of a series of at least two.
+/// First and last value of a series; `None` for fewer than two values.
 fn ends(series: &[(u32, f64)]) -> Option<[f64; 2]> {
     match series {
         [(_, first), .., (_, last)] => Some([*first, *last]),
@@ -98,7 +101,7 @@ fn ends(series: &[(u32, f64)]) -> Option<[f64; 2]> {
     }
 }
 
-/// The first round from which on the series stays near its last value.
+/// The first round from which the series stays near its last value.
 fn settled(series: &[(u32, f64)]) -> Option<u32> {
     let [first, last] = ends(series)?;
     let near = (1.0 - SETTLED) * (last - first).abs();

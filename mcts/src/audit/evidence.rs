@@ -1,4 +1,4 @@
-//! What a preference rests on, from a verified outcome of both sides down to the judge alone.
+//! Classes of evidence for a preference, from verified outcomes of both sides down to the judge alone.
 
 use regrowth_datasets::{PreferencePair, TokenId};
 use serde::{Deserialize, Serialize};
@@ -6,36 +6,37 @@ use serde::{Deserialize, Serialize};
 use super::row::{AuditRow, SolutionsBelow};
 use crate::TreeRecord;
 
-/// Class of the evidence for a pair. The first that fits counts.
+/// Class of the evidence for a pair. If several classes apply, the first one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// Both sides end a solution; the chosen one is right and the rejected one wrong.
     OutcomesDiffer,
-    /// Both sides end a solution, and the rejected one is the right one.
+    /// Both sides end a solution; the rejected one is right and the chosen one wrong.
     OutcomesOpposed,
-    /// Both sides end a solution of the same outcome.
+    /// Both sides end a solution with the same outcome.
     OutcomesEqual,
-    /// One side ends a solution, and its outcome speaks for the preference.
+    /// One side ends a solution, and its outcome supports the preference.
     OneFinished,
-    /// One side ends a solution, and its outcome speaks against the preference.
+    /// One side ends a solution, and its outcome contradicts the preference.
     OneFinishedOpposed,
-    /// Neither side ends one; the share of right solutions below the chosen side is the larger one.
+    /// Neither side ends a solution; the share of right solutions is larger below the chosen side.
     BelowDiffer,
-    /// That share is the smaller one.
+    /// Neither side ends a solution; the share of right solutions is smaller below the chosen side.
     BelowOpposed,
-    /// Below both sides are solutions, with equal shares of right ones.
+    /// Neither side ends a solution; the shares of right solutions below both sides are equal.
     BelowEqual,
-    /// No verified solution below a side: only the judge, the likelihood and the prior speak.
+    /// There is no verified solution below at least one side: the preference rests only on judge, likelihood
+    /// and prior.
     NoOutcome,
-    /// Neither side ends a solution, and the tree is not at hand.
+    /// Neither side ends a solution, and the tree is not available.
     Unfinished,
-    /// The search saw no reference answer, or the file does not say.
+    /// The search did not see a reference answer, or the file does not state whether it did.
     NotVerified,
 }
 
 impl Evidence {
-    /// The class as reports say it.
+    /// Description of the class in reports.
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {
@@ -85,15 +86,15 @@ impl Evidence {
     }
 }
 
-/// Solutions of a tree below the two sides of a pair, chosen first; `None` if the tree does not have
-/// the pair's steps.
+/// Numbers of solutions of a tree below the two sides of a pair, chosen first; `None` if the tree does not
+/// contain the pair's steps.
 #[must_use]
 pub fn solutions_below(tree: &TreeRecord, pair: &PreferencePair) -> Option<[SolutionsBelow; 2]> {
     let parent = find(tree, &pair.prompt_ids)?;
     let counts = tree.solutions_below();
     let children = tree.children(parent);
     let side = |ids: &[TokenId]| {
-        // A side is a child, with the only children below it where chains are glued.
+        // A side is one child, followed by the chain of only children below it if chains were glued.
         let fits = children.iter().filter(|&&child| {
             let own = &tree.nodes[child as usize].ids;
             !own.is_empty() && ids.starts_with(own)
@@ -105,10 +106,10 @@ pub fn solutions_below(tree: &TreeRecord, pair: &PreferencePair) -> Option<[Solu
     Some([side(&pair.chosen_ids)?, side(&pair.rejected_ids)?])
 }
 
-/// The first node whose tokens, with those before it, are `ids`.
+/// The first node with children whose token ids, including those of the path before it, equal `ids`.
 fn find(tree: &TreeRecord, ids: &[TokenId]) -> Option<u32> {
     let rest = ids.strip_prefix(tree.prompt_ids.as_slice())?;
-    // Tokens of `rest` that the path to a node covers; `None` for a path that leaves it.
+    // Number of tokens of `rest` that the path to each node covers; `None` if the path differs from `rest`.
     let mut covered: Vec<Option<usize>> = Vec::with_capacity(tree.nodes.len());
     for (id, node) in tree.nodes.iter().enumerate() {
         let before = match node.parent {

@@ -1,4 +1,4 @@
-//! What may make one side look better than the other: properties of a side as numbers.
+//! Factors: numeric properties of a side that may make it look better than the other side.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -9,31 +9,31 @@ use regrowth_verifiers::equations;
 use super::row::{AuditRow, AuditSide};
 use super::words::{shared_ngrams, words};
 
-/// Words of one n-gram of [`Factor::Restating`] (taste: two shared words are mostly grammar).
+/// Length of the n-grams of [`Factor::Restating`] in words (taste: two shared words are mostly grammar).
 const RESTATING_NGRAM: usize = 3;
 
 /// A property of a side.
 #[derive(Debug, Clone)]
 pub enum Factor {
-    /// Tokens.
+    /// Number of tokens.
     Tokens,
-    /// Characters.
+    /// Number of characters.
     Characters,
     /// Mean log-probability of a token under the policy that sampled the side.
     Likelihood,
     /// Whether the side ends the solution.
     Finished,
-    /// Equations between plain numbers that do not hold.
+    /// Number of false equations between plain numbers.
     FalseEquations,
-    /// Share of the side's word 3-grams that its prompt (question and steps so far) already has.
+    /// Share of the side's word 3-grams that already occur in its prompt (question and steps so far).
     Restating,
     /// The judge's rating.
     SelfEvaluation,
-    /// Matches of a user's regular expression.
+    /// Number of matches of a user-defined regular expression.
     Matches {
-        /// What reports call it.
+        /// Name in reports.
         name: String,
-        /// The expression.
+        /// The regular expression.
         regex: Regex,
     },
 }
@@ -54,7 +54,7 @@ impl FromStr for Factor {
 }
 
 impl Factor {
-    /// The factors that every audit has.
+    /// The factors of every audit.
     #[must_use]
     pub fn builtin() -> Vec<Self> {
         vec![
@@ -68,7 +68,7 @@ impl Factor {
         ]
     }
 
-    /// What reports call it.
+    /// Name in reports.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -83,7 +83,7 @@ impl Factor {
         }
     }
 
-    /// The factor of both sides; `None` unless it is known of both.
+    /// Values of the factor for both sides; `None` unless both are known.
     #[must_use]
     pub fn of(&self, row: &AuditRow) -> Option<Values> {
         let chosen = self.of_side(&row.chosen, &row.prompt)?;
@@ -108,7 +108,7 @@ impl Factor {
     }
 }
 
-/// A factor of the two sides of a pair.
+/// Values of a factor for the two sides of a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values {
     /// Of the chosen side.
@@ -118,7 +118,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Which side has more of it.
+    /// Compares the two values: `Greater` if the chosen side has more of the factor.
     #[must_use]
     pub fn order(self) -> Ordering {
         self.chosen.total_cmp(&self.rejected)

@@ -1,8 +1,9 @@
-//! What a file of preferences teaches besides what it should: the factors that preferences follow,
-//! what they rest on, repeats, test problems among them, and how all that changes over rounds.
+//! Checks what a file of preferences may teach besides what is intended: the factors that preferences
+//! correlate with, the evidence they rest on, repeated pairs, test problems among them, and changes over
+//! rounds.
 //!
-//! A pure function of rows ([`audit`]). `mcts audit` prints it and the report page of a run shows a
-//! part of it.
+//! A pure function of rows ([`audit`]). `mcts audit` prints the audit; a run's report page shows a part of
+//! it.
 
 mod contamination;
 mod drift;
@@ -36,57 +37,57 @@ pub use self::text::render;
 /// Version of [`PairAudit`] as JSON.
 pub const AUDIT_VERSION: u32 = 1;
 
-/// The audit of some pairs.
+/// The audit of a set of pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PairAudit {
     /// [`AUDIT_VERSION`].
     pub version: u32,
-    /// Pairs.
+    /// Number of pairs.
     pub pairs: u64,
-    /// Distinct problems; `None` if the file does not name them.
+    /// Number of distinct problems; `None` if the file does not name them.
     pub problems: Option<u64>,
-    /// Which side has more of each factor.
+    /// For each factor, which side has more of it.
     pub factors: Vec<FactorAudit>,
-    /// Lengths, in tokens where they are known and else in characters; `None` for no pair.
+    /// Comparison of lengths, in tokens if they are known, otherwise in characters; `None` without pairs.
     pub length_bias: Option<LengthBias>,
-    /// How the policy that sampled the pairs ranks their sides; `None` without log-probabilities.
+    /// Ranking of the sides by the policy that sampled the pairs; `None` without log-probabilities.
     pub policy: Option<PolicyRanking>,
-    /// The same of the policy that was trained on them.
+    /// Ranking of the sides by the policy that was trained on the pairs.
     pub trained: Option<PolicyRanking>,
-    /// Pairs by what they rest on.
+    /// Number of pairs by class of evidence.
     pub evidence: Vec<EvidenceCount>,
     /// Repeated and contradicting pairs.
     pub repeats: Repeats,
-    /// Test problems among the pairs; `None` without test problems.
+    /// Test problems among the pairs; `None` if no test problems are given.
     pub contamination: Option<Contamination>,
-    /// Each round by itself; empty unless there are several.
+    /// Each round separately; empty unless there are several rounds.
     pub rounds: Vec<RoundAudit>,
-    /// Each factor over the rounds; empty unless there are several.
+    /// Change of each factor over the rounds; empty unless there are several rounds.
     pub drift: Vec<Drift>,
 }
 
 /// One factor over all pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FactorAudit {
-    /// The factor.
+    /// Name of the factor.
     pub name: String,
-    /// Kendall's tau-b of preference and factor: 1 if the chosen side always has more of it, -1 if
-    /// it always has less; `None` if no two sides differ.
+    /// Kendall's tau-b of preference and factor: 1 if the chosen side always has more of the factor, -1 if it
+    /// always has less; `None` if the two sides never differ.
     pub tau_b: Option<f64>,
     /// 95 % interval of `tau_b`.
     pub ci95: Option<[f64; 2]>,
-    /// Pairs by which side has more of the factor.
+    /// Number of pairs by which side has more of the factor.
     #[serde(flatten)]
     pub counts: Concordance,
-    /// Pairs of which the factor is not known.
+    /// Number of pairs for which the factor is unknown.
     pub unknown: u64,
-    /// Mean over chosen sides; `None` if it is known of no pair.
+    /// Mean over chosen sides; `None` if the factor is unknown for all pairs.
     pub mean_chosen: Option<f64>,
     /// Mean over rejected sides.
     pub mean_rejected: Option<f64>,
-    /// Kendall's tau-b of the factor and the ranking of the policy that sampled the sides.
+    /// Kendall's tau-b of the factor and the ranking by the policy that sampled the sides.
     pub policy_tau_b: Option<f64>,
-    /// The same of the policy that was trained on the pairs.
+    /// Kendall's tau-b of the factor and the ranking by the policy that was trained on the pairs.
     pub trained_tau_b: Option<f64>,
 }
 
@@ -95,13 +96,14 @@ pub struct FactorAudit {
 pub struct LengthBias {
     /// `tokens` or `characters`.
     pub unit: String,
-    /// Pairs whose chosen side is the longer one.
+    /// Number of pairs whose chosen side is longer.
     pub chosen_longer: u64,
-    /// Pairs whose rejected side is the longer one.
+    /// Number of pairs whose rejected side is longer.
     pub rejected_longer: u64,
-    /// Pairs whose sides are as long.
+    /// Number of pairs whose sides are equally long.
     pub equal: u64,
-    /// Share of pairs whose chosen side is longer, of those that differ; `None` if none do.
+    /// Among pairs whose sides differ in length, the share whose chosen side is longer; `None` if no pair
+    /// differs.
     pub share: Option<f64>,
     /// Wilson's 95 % interval of the share.
     pub ci95: [f64; 2],
@@ -110,9 +112,9 @@ pub struct LengthBias {
 /// How a policy ranks the sides of pairs by the sum of their log-probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PolicyRanking {
-    /// Pairs with log-probabilities of both sides.
+    /// Number of pairs with log-probabilities of both sides.
     pub pairs: u64,
-    /// Share of them whose chosen side is the likelier one: ranking accuracy (arXiv:2405.19534).
+    /// Share of these pairs whose chosen side is more likely: ranking accuracy (arXiv:2405.19534).
     pub ranking_accuracy: f64,
 }
 
@@ -121,13 +123,13 @@ pub struct PolicyRanking {
 pub struct EvidenceCount {
     /// The class.
     pub class: Evidence,
-    /// Its pairs.
+    /// Number of pairs in the class.
     pub pairs: u64,
-    /// Their share of all pairs.
+    /// Share of the class among all pairs.
     pub share: f64,
 }
 
-/// Audits pairs for these factors, and for questions of `test` where it is given.
+/// Audits pairs for these factors, and for questions of `test` if it is given.
 #[must_use]
 pub fn audit(rows: &[AuditRow], factors: &[Factor], test: Option<&[Problem]>) -> PairAudit {
     let values: Vec<FactorValues> = factors.iter().map(|f| FactorValues::of(f, rows)).collect();
@@ -150,10 +152,10 @@ pub fn audit(rows: &[AuditRow], factors: &[Factor], test: Option<&[Problem]>) ->
     }
 }
 
-/// A factor of every row.
+/// The values of one factor for every row.
 struct FactorValues<'a> {
     name: &'a str,
-    /// In the order of the rows.
+    /// One entry per row, in the order of the rows; `None` if the factor is unknown.
     values: Vec<Option<Values>>,
 }
 
@@ -184,23 +186,23 @@ impl<'a> FactorValues<'a> {
     }
 }
 
-/// Preference against factor: the preference is never tied.
+/// Compares preference and factor. The preference is never tied.
 fn preferred(values: impl Iterator<Item = Values>) -> Concordance {
     values.map(|values| (Ordering::Greater, values.order())).collect()
 }
 
-/// Mean of some numbers; `None` for none.
+/// Mean of the values; `None` if there are none.
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (n, sum) = values.fold((0u64, 0.0), |(n, sum), value| (n + 1, sum + value));
     (n > 0).then(|| sum / n as f64)
 }
 
-/// Which side the policy that sampled them finds likelier.
+/// The side that is more likely under the policy that sampled the pair.
 fn policy_order(row: &AuditRow) -> Option<Ordering> {
     Some(row.chosen.logp?.total_cmp(&row.rejected.logp?))
 }
 
-/// The same of the policy that was trained on them.
+/// The side that is more likely under the policy that was trained on the pair.
 fn trained_order(row: &AuditRow) -> Option<Ordering> {
     row.trained.map(|[chosen, rejected]| chosen.total_cmp(&rejected))
 }

@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::row::AuditRow;
 
-/// Counts of repeated pairs, by text.
+/// Counts of repeated pairs, compared by text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeats {
-    /// Pairs whose prompt and sides an earlier pair has.
+    /// Number of pairs whose prompt and sides equal those of an earlier pair.
     pub identical: u64,
-    /// Pairs whose sides an earlier pair of the same prompt has the other way round.
+    /// Number of pairs whose sides are those of an earlier pair of the same prompt, swapped.
     pub swapped: u64,
-    /// Pairs whose sides have one text.
+    /// Number of pairs whose two sides have the same text.
     pub same_sides: u64,
-    /// Distinct prompts.
+    /// Number of distinct prompts.
     pub prompts: u64,
 }
 

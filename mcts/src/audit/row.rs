@@ -1,4 +1,4 @@
-//! A preference as the audit sees it: two texts behind one prompt, with what is known of each.
+//! A preference as the audit sees it: two texts after one prompt, with the known properties of each.
 
 use regrowth_datasets::{PreferencePair, TextPreference, Turn};
 
@@ -7,51 +7,51 @@ use regrowth_datasets::{PreferencePair, TextPreference, Turn};
 pub struct AuditRow {
     /// Id of the problem; `None` in files of other programs.
     pub problem: Option<String>,
-    /// Round of the run; 0 outside one.
+    /// Round of the run; 0 outside a run.
     pub round: u32,
     /// Whether outcomes of finished sides were verified against a reference answer.
     pub verified: bool,
-    /// Text before both sides.
+    /// Text before the two sides.
     pub prompt: String,
     /// The better side.
     pub chosen: AuditSide,
     /// The worse side.
     pub rejected: AuditSide,
-    /// Sums of the log-probabilities of chosen and rejected side under the policy that was trained
-    /// on the pairs; `None` where they were not measured.
+    /// Sums of the log-probabilities of chosen and rejected side under the policy that was trained on the
+    /// pairs; `None` if they were not measured.
     pub trained: Option<[f64; 2]>,
 }
 
 /// One side of a preference.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditSide {
-    /// Its text.
+    /// Text of the side.
     pub text: String,
-    /// Its tokens; `None` without token ids.
+    /// Number of tokens; `None` without token ids.
     pub tokens: Option<usize>,
-    /// Sum of the log-probabilities under the policy that sampled it; `None` where they are not kept.
+    /// Sum of the log-probabilities under the policy that sampled the side; `None` if they are not stored.
     pub logp: Option<f64>,
-    /// Whether it ends the solution; `None` where that is not known.
+    /// Whether the side ends the solution; `None` if unknown.
     pub finished: Option<bool>,
     /// Verified outcome: above 0 right, below 0 wrong, 0 not verified.
     pub outcome: f64,
     /// The judge's rating, in [0, 1].
     pub self_evaluation: Option<f64>,
-    /// Solutions in the tree below the side; `None` without the tree.
+    /// Solutions in the tree below the side; `None` if the tree is not available.
     pub below: Option<SolutionsBelow>,
 }
 
-/// Verified solutions through a step.
+/// Number of verified solutions through a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SolutionsBelow {
-    /// All of them.
+    /// Number of all solutions.
     pub all: u64,
-    /// The right ones.
+    /// Number of right solutions.
     pub right: u64,
 }
 
 impl SolutionsBelow {
-    /// Share of right solutions; `None` for no solution.
+    /// Share of right solutions; `None` if there are no solutions.
     #[must_use]
     pub fn share(self) -> Option<f64> {
         (self.all > 0).then(|| self.right as f64 / self.all as f64)
@@ -97,7 +97,7 @@ impl From<&TextPreference> for AuditRow {
     }
 }
 
-/// The text of a turn, the contents of messages line by line.
+/// Text of a turn; the contents of its messages are joined by line breaks.
 fn plain(turn: &Turn) -> String {
     match turn {
         Turn::Text(text) => text.clone(),

@@ -1,8 +1,7 @@
 //! Kendall's tau-b between two rankings that are compared pair by pair.
 //!
-//! As in Oh et al. 2024 (arXiv:2410.06965), a comparison is one preference pair: the preference says
-//! which side is better, a factor says which side has more of it. Sides of different pairs are never
-//! compared.
+//! As in Oh et al. 2024 (arXiv:2410.06965), each comparison is one preference pair: the preference gives the
+//! better side, a factor gives the side that has more of it. Sides of different pairs are never compared.
 
 use std::cmp::Ordering;
 
@@ -13,19 +12,19 @@ use crate::interval::wilson;
 /// How often two rankings of the same pairs agree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concordance {
-    /// Both rank the same side first.
+    /// Number of comparisons in which both rankings put the same side first.
     pub agree: u64,
-    /// They rank different sides first.
+    /// Number of comparisons in which they put different sides first.
     pub against: u64,
-    /// Only the first ranking is tied.
+    /// Number of comparisons in which only the first ranking is tied.
     #[serde(skip)]
     pub first_tied: u64,
-    /// Only the second ranking is tied.
+    /// Number of comparisons in which only the second ranking is tied.
     pub tied: u64,
 }
 
 impl Concordance {
-    /// Counts one comparison. One that is tied in both rankings enters no part of tau-b.
+    /// Counts one comparison. A comparison that is tied in both rankings does not enter tau-b.
     pub fn add(&mut self, first: Ordering, second: Ordering) {
         match (first, second) {
             (Ordering::Equal, Ordering::Equal) => {}
@@ -36,9 +35,9 @@ impl Concordance {
         }
     }
 
-    /// Kendall's tau-b, in [-1, 1] (Kendall 1945): agreements less disagreements, over the geometric
-    /// mean of the comparisons that are untied in the first and in the second ranking. `None` if one
-    /// of them is tied throughout.
+    /// Kendall's tau-b, in [-1, 1] (Kendall 1945): agreements minus disagreements, divided by the geometric
+    /// mean of the number of comparisons untied in the first ranking and the number untied in the second.
+    /// `None` if no comparison is untied in both.
     #[must_use]
     pub fn tau_b(&self) -> Option<f64> {
         let untied = (self.agree + self.against) as f64;
@@ -47,9 +46,9 @@ impl Concordance {
         (untied > 0.0).then(|| difference / product.sqrt())
     }
 
-    /// 95 % interval of [`Self::tau_b`]: Wilson's interval of the share of agreements, at the ties
-    /// that there are. It takes pairs as independent; those of one tree are not, so it is too narrow
-    /// where a tree gives many pairs.
+    /// 95 % interval of [`Self::tau_b`]: Wilson's interval of the share of agreements, with the ties that
+    /// occur. It assumes that pairs are independent. Pairs of one tree are not, so the interval is too narrow
+    /// if trees give many pairs.
     #[must_use]
     pub fn ci95(&self) -> Option<[f64; 2]> {
         let untied = self.agree + self.against;

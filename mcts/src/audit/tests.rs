@@ -1,4 +1,4 @@
-//! Whole audits of hand-made rows with known figures.
+//! Audits of hand-made rows with known figures.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn row(round: u32, chosen: (&str, f64), rejected: (&str, f64)) -> AuditRow {
     }
 }
 
-/// Chosen sides: longer in two of four pairs, shorter in one.
+/// The chosen side is longer in two of four pairs and shorter in one.
 fn rows() -> Vec<AuditRow> {
     vec![
         row(1, ("3 + 2 = 5 so", -1.0), ("3 + 2 = 6", -2.0)),
@@ -62,7 +62,8 @@ fn the_ranking_of_the_policy_is_that_of_the_sums_of_log_probabilities() {
     let audit = audit(&rows(), &Factor::builtin(), None);
     let policy = audit.policy.unwrap();
     assert_eq!((policy.pairs, policy.ranking_accuracy), (4, 0.25));
-    // Likelier, longer: pair 1 yes, yes; 2 no, yes; 3 no, no; 4 tied in both.
+    // For each pair, whether the chosen side is likelier, and whether it is longer: pair 1 yes, yes; 2 no,
+    // yes; 3 no, no; 4 tied in both.
     let tau = factor(&audit, "tokens").policy_tau_b.unwrap();
     assert!((tau - 1.0 / 3.0).abs() < 1e-12, "{tau}");
 }

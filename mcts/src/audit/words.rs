@@ -1,4 +1,4 @@
-//! Text as lower-case words, for comparisons that punctuation and spacing must not decide.
+//! Text as lower-case words, for comparisons that ignore punctuation and spacing.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,8 @@ pub(super) fn words(text: &str) -> Vec<String> {
     parts.map(str::to_lowercase).collect()
 }
 
-/// Share of `side`'s word n-grams that `before` has, too; `None` if `side` has fewer than `n` words.
+/// Share of the word n-grams of `side` that also occur in `before`; `None` if `side` has fewer than `n`
+/// words.
 pub(super) fn shared_ngrams(side: &[String], before: &[String], n: usize) -> Option<f64> {
     if side.len() < n {
         return None;

@@ -10,37 +10,37 @@ use super::walk::Walk;
 use crate::PairConfig;
 use crate::record::TreeRecord;
 
-/// What the program has to do after a key.
+/// Action for the program after a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Nothing,
-    /// Read a tree and hand it to [`App::opened`].
+    /// Read a tree and pass it to [`App::opened`].
     Open(usize),
-    /// Search all trees for a text and hand those that have it to [`App::found`].
+    /// Search all trees for a text and pass those that contain it to [`App::found`].
     Find(String),
     Quit,
 }
 
-/// The whole state.
+/// The whole state of the browser.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// Where the trees are from.
+    /// Source of the trees, shown in the title.
     pub(super) source: String,
     pub(super) entries: Vec<Entry>,
     pub(super) list: List,
-    /// The open tree; the list is shown where there is none.
+    /// The open tree; `None` while the list is shown.
     pub(super) walk: Option<Walk>,
-    /// Whether the keys are explained.
+    /// Whether the help on keys is shown.
     pub(super) help: bool,
-    /// The text that is searched for, while it is typed.
+    /// The search text while it is being typed.
     pub(super) input: Option<String>,
-    /// What went wrong at the last key.
+    /// Error or hint from the last key.
     pub(super) message: Option<String>,
     size: Size,
 }
 
 impl App {
-    /// The list of these trees.
+    /// Starts with the list of these trees.
     pub(crate) fn new(source: &str, entries: &[Entry]) -> Self {
         Self {
             source: source.to_owned(),
@@ -54,7 +54,7 @@ impl App {
         }
     }
 
-    /// The screen has this size.
+    /// Sets the size of the screen.
     pub(super) fn resize(&mut self, size: Size) {
         self.size = size;
         if let Some(walk) = &mut self.walk {
@@ -62,7 +62,7 @@ impl App {
         }
     }
 
-    /// Shows a tree that was asked for.
+    /// Shows a tree that was requested by [`Effect::Open`].
     pub(super) fn opened(&mut self, record: TreeRecord, rules: &PairConfig) {
         let mut walk = Walk::new(record, rules);
         if let Some(found) = &self.list.found {
@@ -71,7 +71,7 @@ impl App {
         self.walk = Some(walk);
     }
 
-    /// Shows the trees that have a text.
+    /// Shows the trees that contain a text.
     pub(super) fn found(&mut self, needle: String, trees: Vec<usize>) {
         if trees.is_empty() {
             self.message = Some(format!("no tree contains \"{needle}\""));
@@ -80,7 +80,7 @@ impl App {
         self.list.set_found(Some(Found { needle, trees }), &self.entries);
     }
 
-    /// What a key does.
+    /// Handles a key. Returns the action for the program.
     pub(super) fn key(&mut self, key: KeyEvent) -> Effect {
         self.message = None;
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
@@ -103,7 +103,7 @@ impl App {
         Effect::Nothing
     }
 
-    /// A key while a text is typed.
+    /// Handles a key while a search text is being typed.
     fn typed(&mut self, code: KeyCode) -> Effect {
         let Some(input) = &mut self.input else { return Effect::Nothing };
         match code {
@@ -181,7 +181,7 @@ impl App {
         Effect::Nothing
     }
 
-    /// Rows by which a key moves.
+    /// Number of rows by which a key moves; `None` for other keys.
     fn movement(&self, code: KeyCode) -> Option<isize> {
         let sizes = pane_sizes(self.size);
         let page = match &self.walk {

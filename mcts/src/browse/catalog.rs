@@ -1,5 +1,5 @@
-//! The trees of files: a line about each, and where it lies. Files of a run are larger than what one wants to
-//! hold, so a tree is read again when it is opened.
+//! Catalog of the trees of some files: list data and file position of each. Files of a run may be larger than
+//! memory, so a tree is read again when it is opened.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,13 +10,13 @@ use crate::record::{TreeRecord, parse_row};
 use crate::viewer::TreeView;
 use crate::{PairConfig, SearchError};
 
-/// What the list says of a tree.
+/// A tree's data in the list.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(super) round: u32,
     pub(super) id: String,
     pub(super) question: String,
-    /// Whether the committed solution is right; unknown without a reference.
+    /// Whether the committed solution is right; `None` without a reference answer.
     pub(super) correct: Option<bool>,
     /// Mean outcome of the finished solutions.
     pub(super) outcome: Option<f64>,
@@ -27,7 +27,7 @@ pub(crate) struct Entry {
     place: Place,
 }
 
-/// Where a row begins.
+/// Position of a row in the files.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     file: usize,
@@ -54,12 +54,12 @@ impl Entry {
         }
     }
 
-    /// Whether it has right and wrong solutions.
+    /// Whether the tree has both right and wrong solutions.
     pub(super) fn is_mixed(&self) -> bool {
         self.right > 0 && self.wrong > 0
     }
 
-    /// Whether it has wrong solutions only.
+    /// Whether the tree has only wrong solutions.
     pub(super) fn is_wrong(&self) -> bool {
         self.right == 0 && self.wrong > 0
     }
@@ -74,10 +74,10 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Reads what the list says of the trees of these files, or of the trees of one problem.
+    /// Reads the list data of all trees of these files, or only of the trees of one problem.
     ///
     /// # Errors
-    /// [`SearchError`] with file and line for a row that is no tree.
+    /// [`SearchError`] with file and line for a row that is not a tree.
     pub(crate) fn read(
         files: &[PathBuf],
         rules: &PairConfig,
@@ -127,7 +127,7 @@ impl Catalog {
     /// Reads a tree.
     ///
     /// # Errors
-    /// [`SearchError`] when the file was replaced or cannot be read any more.
+    /// [`SearchError`] if the file was replaced or can no longer be read.
     pub(super) fn open(&self, entry: usize) -> Result<TreeRecord, SearchError> {
         let place = self.entries[entry].place;
         let path = &self.files[place.file];
@@ -139,7 +139,7 @@ impl Catalog {
         parse_row(path, place.line, &String::from_utf8_lossy(&bytes))
     }
 
-    /// The trees with this text, in lower case, in the problem or in a step.
+    /// Indices of the trees whose problem or steps contain `needle`, which is in lower case.
     ///
     /// # Errors
     /// As [`Self::open`].

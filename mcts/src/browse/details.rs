@@ -1,4 +1,4 @@
-//! What is said of the chosen step, or of the problem at the root: figures, verdict, pairs, whole text.
+//! Details of the selected step, or of the problem at the root: figures, verdict, pairs, full text.
 
 use regrowth_datasets::Finish;
 
@@ -10,15 +10,15 @@ use crate::viewer::{EndView, NodeView};
 /// A line of the pane.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// What a line is about.
+    /// A heading.
     Heading(String),
-    /// Something known.
+    /// A fact about the step or the problem.
     Fact(String),
-    /// Text of a model or a problem.
+    /// Text of a model or of a problem.
     Text(String),
 }
 
-/// Everything about the chosen row, in lines of at most so many columns.
+/// All details of the selected row, in lines of at most `width` columns.
 pub(super) fn lines(walk: &Walk, width: usize) -> Vec<Line> {
     let mut pane = Pane { lines: Vec::new(), width };
     match walk.node() {
@@ -28,7 +28,7 @@ pub(super) fn lines(walk: &Walk, width: usize) -> Vec<Line> {
     pane.lines
 }
 
-/// Lines that are put together.
+/// The lines collected so far.
 struct Pane {
     lines: Vec<Line>,
     width: usize,
@@ -43,7 +43,7 @@ impl Pane {
         self.lines.extend(wrapped(text, self.width).into_iter().map(Line::Fact));
     }
 
-    /// A text under a heading.
+    /// Adds a text under a heading.
     fn text(&mut self, heading: &str, text: &str) {
         self.lines.push(Line::Fact(String::new()));
         self.heading(heading);

@@ -1,4 +1,4 @@
-//! The screen as a function of the state. Only rows that can be seen are made.
+//! Draws the state on the screen. Makes only the rows that are visible.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect, Size};
@@ -15,10 +15,10 @@ use super::search::places;
 use super::text::one_line;
 use super::walk::Walk;
 
-/// From this width on, the text stands beside the tree and not below it (taste: two columns of prose).
+/// Screen width from which the text is beside the tree and not below it (taste: two columns of prose).
 const WIDE: u16 = 140;
 
-/// Rows and columns of the panes, frames excluded.
+/// Rows and columns of the panes, excluding frames.
 #[derive(Debug)]
 pub(super) struct PaneSizes {
     /// Rows of the list.
@@ -41,12 +41,12 @@ pub(super) fn pane_sizes(size: Size) -> PaneSizes {
     }
 }
 
-/// Everything but the last line, and the last line.
+/// Splits the screen into its body and its last line.
 fn areas(screen: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(screen)
 }
 
-/// Tree and text.
+/// Splits the body into tree and text.
 fn halves(body: Rect) -> [Rect; 2] {
     let parts = [Constraint::Percentage(60), Constraint::Percentage(40)];
     if body.width >= WIDE {
@@ -92,13 +92,13 @@ fn foot_line(app: &App) -> Line<'static> {
     Line::styled(hints, Style::new().add_modifier(Modifier::DIM))
 }
 
-/// The rows around the chosen one that fit, and the place of the first.
+/// Range of the rows around the selected one that fit into `height` rows.
 fn window(len: usize, chosen: usize, height: usize) -> std::ops::Range<usize> {
     let first = chosen.saturating_sub(height / 2).min(len.saturating_sub(height));
     first..len.min(first + height)
 }
 
-/// A frame with a title, a head and rows; gives the rows' area.
+/// Draws a frame with a title and column headings. Returns the area for rows.
 fn framed(frame: &mut Frame, area: Rect, title: String, head: &str) -> Rect {
     let block = Block::bordered().title(title);
     let inside = block.inner(area);
@@ -140,7 +140,7 @@ fn entry_style(entry: &Entry) -> Style {
     }
 }
 
-/// A line with the searched text marked; the chosen one is reversed.
+/// A line with the search text highlighted; the selected line is reversed.
 fn styled(text: String, style: Style, is_chosen: bool, needle: Option<&str>) -> Line<'static> {
     let style = if is_chosen { style.add_modifier(Modifier::REVERSED) } else { style };
     let mut spans = Vec::new();

@@ -1,6 +1,6 @@
-//! The keys in words.
+//! Help texts of the keys and of the columns.
 
-/// Keys and what they do, in the order in which they are explained.
+/// Keys and their actions, in the order of the help.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("up down, j k", "move"),
     ("PgUp PgDn Home End", "move by a page, to the first, to the last"),
@@ -15,7 +15,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("Esc, q", "back; quit"),
 ];
 
-/// Columns of a tree in words.
+/// Columns of a tree and their meaning.
 pub(super) const LEGEND: &[(&str, &str)] = &[
     ("*  +  -", "committed; chosen, rejected side of a pair by the rules of the run"),
     ("Q N p", "value, visits and prior of a step"),

@@ -1,8 +1,8 @@
-//! The list of trees: which are shown, in which order, and which is chosen.
+//! The list of trees: the shown trees, their order, and the selected one.
 
 use super::catalog::Entry;
 
-/// Which trees are shown; those of the page's viewer.
+/// Filter of the shown trees; the same filters as in the viewer page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filter {
     All,
@@ -44,11 +44,11 @@ impl Filter {
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) filter: Filter,
-    /// What was searched for, in lower case, and the trees that have it.
+    /// The search text, in lower case, and the trees that contain it; `None` without a search.
     pub(super) found: Option<Found>,
-    /// Trees that are shown, in their order.
+    /// Indices of the shown trees, in order.
     pub(super) shown: Vec<usize>,
-    /// Place in `shown`.
+    /// Index of the selected tree in `shown`.
     pub(super) chosen: usize,
 }
 
@@ -75,7 +75,7 @@ impl List {
         self.refresh(entries);
     }
 
-    /// Applies the filter; the chosen tree stays chosen where it is still shown.
+    /// Applies the filter. The selected tree stays selected if it is still shown.
     fn refresh(&mut self, entries: &[Entry]) {
         let before = self.chosen();
         let found = |at: &usize| self.found.as_ref().is_none_or(|found| found.trees.contains(at));
@@ -90,12 +90,12 @@ impl List {
         self.chosen = place.unwrap_or(0);
     }
 
-    /// The chosen tree; `None` where none is shown.
+    /// Index of the selected tree; `None` if no tree is shown.
     pub(super) fn chosen(&self) -> Option<usize> {
         self.shown.get(self.chosen).copied()
     }
 
-    /// Chooses another tree; whether there is one.
+    /// Moves the selection by `by` rows. Returns whether it changed.
     pub(super) fn step(&mut self, by: isize) -> bool {
         let before = self.chosen;
         self.chosen = moved(self.chosen, by, self.shown.len());
@@ -103,7 +103,7 @@ impl List {
     }
 }
 
-/// The place so many rows on, inside a list of this length.
+/// Returns `at` moved by `by` rows, clamped to a list of length `len`.
 pub(super) fn moved(at: usize, by: isize, len: usize) -> usize {
     at.saturating_add_signed(by).min(len.saturating_sub(1))
 }

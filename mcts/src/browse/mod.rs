@@ -1,9 +1,9 @@
-//! `mcts show --browse`: trees in a terminal, for people who work on a machine without a browser.
+//! `mcts show --browse`: trees in a terminal, for use on a machine without a browser.
 //!
-//! [`Catalog`] knows the trees of the files and reads one at a time. [`App`] is the whole state: a pure
-//! function of the keys that were pressed and the trees that were opened, so tests need no terminal. `draw`
-//! turns it into a screen, and only `terminal` touches the terminal. Text comes from models and problem
-//! files: every character that could act on a terminal is replaced before it is drawn (`text`).
+//! [`Catalog`] lists the trees of the files and reads one at a time. [`App`] is the whole state: a pure
+//! function of the pressed keys and the opened trees, so tests need no terminal. `draw` draws the state, and
+//! only `terminal` accesses the terminal. Text comes from models and problem files, so every character that
+//! could act on a terminal is replaced before it is drawn (`text`).
 
 mod app;
 mod catalog;

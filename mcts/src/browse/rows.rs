@@ -1,18 +1,18 @@
-//! Rows of the list and of a tree as text, in columns.
+//! Rows of the list and of a tree as text in columns.
 
 use super::catalog::Entry;
 use super::text::one_line;
 use super::walk::Walk;
 
-/// Characters of a text in a row: more than any screen is wide.
+/// Maximum number of characters of a text in a row: more than any screen is wide.
 const LONGEST: usize = 500;
-/// Characters of a problem's id in the list.
+/// Maximum number of characters of a problem's id in the list.
 const ID: usize = 24;
 
-/// Heads of the columns of [`entry`].
+/// Column headings of [`entry`].
 pub(super) const LIST_HEAD: &str = "round  answer  outcome  right  wrong  pairs   nodes  problem";
 
-/// A tree in the list.
+/// Row of a tree in the list.
 pub(super) fn entry(entry: &Entry) -> String {
     let answer = match entry.correct {
         Some(true) => "right",
@@ -28,10 +28,10 @@ pub(super) fn entry(entry: &Entry) -> String {
     )
 }
 
-/// Heads of the columns of [`node`].
+/// Column headings of [`node`].
 pub(super) const TREE_HEAD: &str = "        Q     N     p     C   O  step";
 
-/// Marks of the nodes: committed, and sides of pairs.
+/// Marks of the nodes: committed, chosen side, rejected side.
 #[derive(Debug)]
 pub(super) struct Marks(Vec<[char; 3]>);
 
@@ -51,7 +51,7 @@ impl Marks {
     }
 }
 
-/// A node of an open tree.
+/// Row of a node in an open tree.
 pub(super) fn node(walk: &Walk, marks: &Marks, id: u32) -> String {
     let (record, view) = (&walk.record.nodes[id as usize], &walk.view.nodes[id as usize]);
     let indent = 2 * record.depth as usize;
@@ -61,7 +61,7 @@ pub(super) fn node(walk: &Walk, marks: &Marks, id: u32) -> String {
         (true, false) => '\u{25b8}',
     };
     if id == 0 {
-        // Below the heads of the columns, where the steps begin.
+        // Indented to the column in which the steps begin.
         return format!("{:32}{fold} {}", "", one_line(&walk.record.problem.question, LONGEST));
     }
     let judged = view.self_evaluation.map_or("-".to_owned(), |c| format!("{c:.2}"));

@@ -1,11 +1,11 @@
-//! Search in text without regard to upper and lower case.
+//! Case-insensitive text search.
 
-/// Whether the text holds the needle, which is in lower case and not empty.
+/// Whether `text` contains `needle`, which is in lower case and not empty.
 pub(super) fn contains(text: &str, needle: &str) -> bool {
     text.to_lowercase().contains(needle)
 }
 
-/// The places of the needle in a line; none in one whose lower case has other places.
+/// Byte ranges of `needle` in a line. Empty if lower-casing changes the line's byte positions.
 pub(super) fn places(line: &str, needle: &str) -> Vec<std::ops::Range<usize>> {
     let lower = line.to_lowercase();
     if needle.is_empty() || lower.len() != line.len() {

@@ -1,4 +1,5 @@
-//! The terminal: keys in, screens out. It is as before when the browser ends, however it ends.
+//! Reads keys from the terminal and draws screens on it. Restores the terminal when the browser ends, however
+//! it ends.
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use super::app::{App, Effect};
 use super::catalog::Catalog;
 use super::draw::draw;
 
-/// How often signals and the terminal are looked after while no key is pressed.
+/// How often signals and the terminal are checked while no key is pressed.
 const SIGNAL_POLL: Duration = Duration::from_millis(200);
 
-/// Checks that there is a terminal to draw on.
+/// Checks that stdout is a terminal that can be drawn on.
 ///
 /// # Errors
-/// What to use instead.
+/// A message that says what to use instead.
 pub(crate) fn check_terminal() -> Result<(), String> {
     let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
     if io::stdout().is_terminal() && !is_dumb {
@@ -32,24 +33,24 @@ pub(crate) fn check_terminal() -> Result<(), String> {
     ))
 }
 
-/// Lets the user look at the trees until they quit or a signal comes. A terminal that went away ends it in
-/// peace.
+/// Runs the browser until the user quits or a signal arrives. If the terminal was closed, ends without an
+/// error.
 ///
 /// # Errors
-/// What the system says of the terminal.
+/// An input or output error of the terminal.
 pub(crate) fn run(catalog: &Catalog, mut app: App) -> io::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let signalled = stop.clone();
     // Relaxed: the flag carries no data.
     ctrlc::set_handler(move || signalled.store(true, Ordering::Relaxed))
         .map_err(|error| io::Error::other(format!("signals cannot be handled: {error}")))?;
-    // Also restores the terminal before the message of a panic.
+    // Also restores the terminal before a panic's message is printed.
     let mut terminal = ratatui::try_init()?;
     let result = events(&mut terminal, catalog, &mut app, &stop);
     let restored = ratatui::try_restore();
     let gone = !io::stdout().is_terminal();
     if gone {
-        // Its destructor would print that the cursor cannot be shown, to nobody, and panic.
+        // The terminal's destructor would try to print an error to the closed terminal, and panic.
         std::mem::forget(terminal);
     }
     match result.and(restored) {
@@ -58,9 +59,9 @@ pub(crate) fn run(catalog: &Catalog, mut app: App) -> io::Result<()> {
     }
 }
 
-/// Whether nobody looks any more.
+/// Whether the terminal was closed.
 fn is_gone(error: &io::Error) -> bool {
-    // EIO is what a terminal says whose other end was closed.
+    // EIO is the error of a terminal whose other end was closed.
     const EIO: i32 = 5;
     error.kind() == ErrorKind::BrokenPipe || cfg!(unix) && error.raw_os_error() == Some(EIO)
 }
@@ -71,7 +72,7 @@ fn events(
     app: &mut App,
     stop: &AtomicBool,
 ) -> io::Result<()> {
-    // Terminals without a second screen still show what was printed before.
+    // On terminals without an alternate screen, earlier output would still be visible.
     terminal.clear()?;
     let keys = keys();
     loop {
@@ -82,7 +83,7 @@ fn events(
                 Ok(event) => break event?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Ok(()),
-                // A terminal that was closed is none any more.
+                // A closed terminal is no longer a terminal.
                 Err(RecvTimeoutError::Timeout) if !io::stdout().is_terminal() => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -94,8 +95,8 @@ fn events(
     }
 }
 
-/// What the terminal sends, read by a thread of its own: crossterm never returns from reading a terminal
-/// that was closed, so nothing else may wait for it.
+/// Events of the terminal, read by a separate thread: crossterm never returns from reading a closed terminal,
+/// so the main thread must not wait for it.
 fn keys() -> Receiver<io::Result<Event>> {
     let (send, receive) = unbounded();
     std::thread::spawn(move || {
@@ -110,7 +111,7 @@ fn keys() -> Receiver<io::Result<Event>> {
     receive
 }
 
-/// Does what a key asks for; whether the browser goes on.
+/// Carries out the action of a key. Returns whether the browser continues.
 pub(super) fn apply(effect: Effect, catalog: &Catalog, app: &mut App) -> bool {
     match effect {
         Effect::Nothing => {}

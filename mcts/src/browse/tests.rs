@@ -1,4 +1,4 @@
-//! Keys in, screen text out: the browser without a terminal.
+//! Tests of the browser without a terminal: keys are the input, screen text is the output.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -13,7 +13,7 @@ use crate::PairConfig;
 use crate::pairs::tests::{example, tree};
 use crate::record::TreeRecord;
 
-/// The browser on some trees.
+/// A browser session with some trees.
 struct Session {
     app: App,
     catalog: Catalog,
@@ -27,7 +27,7 @@ impl Session {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trees.jsonl");
         let rows: Vec<String> = trees.iter().map(|t| serde_json::to_string(t).unwrap()).collect();
-        // An empty line is no tree, and does not shift the others.
+        // An empty line is not a tree and does not shift the line numbers of others.
         std::fs::write(&path, rows.join("\n\n") + "\n").unwrap();
         let catalog = Catalog::read(&[path], &PairConfig::default(), None).unwrap();
         let app = App::new("run", catalog.entries());
@@ -41,7 +41,7 @@ impl Session {
         self.goes_on = apply(effect, &self.catalog, &mut self.app);
     }
 
-    /// Presses keys, named ones between `<` and `>`, and gives the screen.
+    /// Presses keys, named ones between `<` and `>`. Returns the screen.
     fn press(&mut self, keys: &str) -> String {
         let mut rest = keys;
         while let Some(first) = rest.chars().next() {
@@ -83,7 +83,8 @@ fn named(name: &str) -> KeyCode {
     }
 }
 
-/// A mixed tree of the problem `first`, a wrong one of `second`, and one that never ends of `third`.
+/// Three trees: one of the problem `first` with right and wrong solutions, one of `second` with only wrong
+/// ones, and one of `third` without finished solutions.
 fn three() -> Vec<TreeRecord> {
     let named = |mut tree: TreeRecord, id: &str, answers: [&str; 2]| {
         (tree.problem.id, tree.problem.answer) = (id.to_owned(), "7".to_owned());
@@ -107,7 +108,7 @@ fn the_list_says_what_became_of_each_problem_and_filters() {
     let row = |screen: &str, id: &str| screen.lines().find(|l| l.contains(id)).map(str::to_owned);
     let first: Vec<_> =
         row(&screen, "first").unwrap().split_whitespace().map(str::to_owned).collect();
-    // Round, committed answer, mean outcome, right, wrong, pairs, nodes, id.
+    // Columns: round, committed answer, mean outcome, right, wrong, pairs, nodes, id.
     assert_eq!(first[1..9], ["2", "wrong", "+1.00", "1", "1", "2", "7", "first"]);
     assert!(row(&screen, "third").unwrap().contains("  -  "), "{screen}");
     let mixed = session.press("f");
@@ -126,11 +127,11 @@ fn a_tree_is_walked_folded_and_read() {
     let mut session = Session::of(&three());
     let tree = session.press("<Enter>");
     assert!(tree.contains(" first (tree 1 of 3, round 2) ") && tree.contains("Question"), "{tree}");
-    // The committed path is open: a, b with d and e, e's f, c.
+    // The committed path is unfolded: a, b with d and e, e's child f, and c.
     let steps = |screen: &str| screen.lines().filter(|line| line.contains("0.500  0.50")).count();
     assert_eq!(steps(&tree), 6, "{tree}");
     assert!(tree.contains("[right] so \\boxed{7}."), "{tree}");
-    // b is chosen; its fold hides three steps.
+    // b is selected; folding it hides three steps.
     let folded = session.press("jj<Left>");
     assert_eq!(steps(&folded), 3, "{folded}");
     assert!(folded.contains("Step 2 at depth 1, committed"), "{folded}");
@@ -140,7 +141,7 @@ fn a_tree_is_walked_folded_and_read() {
     let child = session.press("<Right>");
     assert!(child.contains("Step 4 at depth 2"), "{child}");
     assert!(child.contains("solution ends: right, outcome +1, answer 7"), "{child}");
-    // Left goes to the parent; `f` leaves the committed path open.
+    // Left moves to the parent; `f` leaves the committed path unfolded.
     assert!(session.press("<Left>").contains("Step 2 at depth 1"));
     assert_eq!(steps(&session.press("<Left>e")), 6);
     let next = session.press("n");
@@ -157,10 +158,10 @@ fn search_finds_trees_and_folded_steps() {
     let mut session = Session::of(&three());
     let found = session.press("/BOXED{5<Enter>");
     assert!(found.contains("1 of 3 trees, all trees, containing \"boxed{5\""), "{found}");
-    // The tree opens at the step.
+    // The tree opens at the step that contains the text.
     let open = session.press("<Enter>");
     assert!(open.contains("Step 4 at depth 2") && open.contains("1 of 1 matches"), "{open}");
-    // Another text, in a step that is folded away; matches go round.
+    // Search for another text, in a step that is folded away; matches wrap around.
     let two = session.press("g<Left>/boxed<Enter>");
     assert!(two.contains("1 of 2 matches") && two.contains("Step 4 at depth 2"), "{two}");
     assert!(session.press("m").contains("Step 6 at depth 3"));
@@ -169,7 +170,7 @@ fn search_finds_trees_and_folded_steps() {
     assert!(session.press("/nowhere<Enter>").contains("no step of this tree contains"));
     assert!(session.press("q/nowhere<Enter>").contains("no tree contains \"nowhere\""));
     assert!(session.press("<Esc>").contains("3 of 3 trees"));
-    // A search that is given up changes nothing, and its letters are no commands.
+    // A cancelled search changes nothing, and its letters are not commands.
     assert!(session.press("/qf<Back><Esc>").contains("3 of 3 trees, all trees"));
 }
 
@@ -217,23 +218,24 @@ fn long_text_wraps_and_scrolls_to_its_end() {
     assert!(start.contains("word0 word1") && !start.contains("word2999"), "{start}");
     let end = session.press("<Tab><End>");
     assert!(end.contains("word2999") && end.contains("scrolling"), "{end}");
-    // The end stays the end, and one key up moves at once.
+    // Scrolling beyond the end stays at the end, and one key up moves at once.
     session.press("jjj");
     assert!(!session.press("kkk").contains("word2999"));
-    // Another step is read from its start.
+    // Another step is shown from its start.
     assert!(session.press("<Tab>j").contains("Step 2 at depth 1"));
 }
 
 #[test]
 fn ten_thousand_steps_are_walked_in_little_time() {
-    // Of each step the next: what makes rows for all nodes is slow here, and what recurses overflows.
+    // A single path in which each step has the next ones below it: making rows for all nodes would be slow
+    // here, and recursion would overflow the stack.
     let plan: Vec<_> = (0..10_000).map(|at| (at / 3, 0.5, 1, "step")).collect();
     let mut session = Session::of(&[tree(&plan, &[])]);
     session.press("<Enter>e");
     let started = std::time::Instant::now();
     let screen = session.press("<End>kkkkkkkkkkkkkkkkkk");
     assert!(screen.contains("Step "), "{screen}");
-    // Twenty keys; a screen each even in a debug build on a slow machine is far below a second.
+    // Twenty keys with one screen each take far less than a second, even in a debug build on a slow machine.
     assert!(started.elapsed().as_secs_f64() < 5.0, "{:?}", started.elapsed());
 }
 

@@ -1,8 +1,8 @@
-//! Foreign text as a terminal may show it.
+//! Prepares text from models and files for a terminal.
 
 use crate::foreign::shown;
 
-/// Columns of a tab, whose own width depends on where it stands.
+/// Replacement of a tab, whose own width depends on its position.
 const TAB: &str = "    ";
 
 /// At most `longest` characters of the text, in one line.
@@ -14,7 +14,7 @@ pub(super) fn one_line(text: &str, longest: usize) -> String {
         .collect()
 }
 
-/// The whole text in lines of at most so many columns.
+/// The whole text, wrapped to at most `width` columns.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let clean: String = text.trim_end().chars().map(shown).collect();
     let options = textwrap::Options::new(width.max(1));

@@ -1,4 +1,4 @@
-//! An open tree: what is unfolded, which step is chosen, and what was searched for.
+//! State of an open tree: unfolded steps, the selected step, and the search.
 
 use super::details;
 use super::list::moved;
@@ -7,35 +7,35 @@ use crate::PairConfig;
 use crate::record::TreeRecord;
 use crate::viewer::TreeView;
 
-/// The root, whose row stands for the problem.
+/// The root; its row shows the problem.
 const ROOT: u32 = 0;
 
 /// The state of an open tree.
 #[derive(Debug)]
 pub(super) struct Walk {
-    /// Whole texts.
+    /// The tree with full texts.
     pub(super) record: TreeRecord,
-    /// Verdicts, pairs and figures, as on the page.
+    /// Verdicts, pairs and figures, as on the viewer page.
     pub(super) view: TreeView,
     children: Vec<Vec<u32>>,
-    /// Place of each node in the unfolded tree, from top to bottom.
+    /// Position of each node in the fully unfolded tree, from top to bottom.
     places: Vec<usize>,
     unfolded: Vec<bool>,
-    /// Nodes that can be seen, from top to bottom.
+    /// Visible nodes, from top to bottom.
     pub(super) rows: Vec<u32>,
-    /// Place in `rows`.
+    /// Index of the selected node in `rows`.
     pub(super) chosen: usize,
-    /// First line of the chosen step's text that can be seen.
+    /// First visible line of the selected step's text.
     pub(super) scroll: usize,
     /// Whether keys scroll the text instead of moving in the tree.
     pub(super) reads: bool,
     pub(super) needle: Option<String>,
-    /// Nodes with the searched text, from top to bottom of the unfolded tree.
+    /// Nodes that contain the search text, from top to bottom of the fully unfolded tree.
     pub(super) hits: Vec<u32>,
 }
 
 impl Walk {
-    /// The tree with its committed path unfolded.
+    /// Opens a tree with its committed path unfolded.
     pub(super) fn new(record: TreeRecord, rules: &PairConfig) -> Self {
         let mut children = vec![Vec::new(); record.nodes.len()];
         for (id, node) in (0u32..).zip(&record.nodes) {
@@ -63,7 +63,7 @@ impl Walk {
         walk
     }
 
-    /// The chosen node.
+    /// The selected node.
     pub(super) fn node(&self) -> u32 {
         self.rows.get(self.chosen).copied().unwrap_or(ROOT)
     }
@@ -76,12 +76,12 @@ impl Walk {
         self.unfolded[node as usize]
     }
 
-    /// Chooses another row.
+    /// Moves the selection by `by` rows.
     pub(super) fn step(&mut self, by: isize) {
         self.choose_row(moved(self.chosen, by, self.rows.len()));
     }
 
-    /// Scrolls the text of the chosen step, which is drawn in a pane of this size.
+    /// Scrolls the text of the selected step by `by` lines. The text is drawn in a pane of this size.
     pub(super) fn read_on(&mut self, by: isize, [width, height]: [usize; 2]) {
         let lines = details::lines(self, width).len();
         self.scroll = moved(self.scroll, by, (lines + 1).saturating_sub(height));
@@ -94,7 +94,7 @@ impl Walk {
         self.chosen = row;
     }
 
-    /// Chooses a node, with all above it unfolded.
+    /// Selects a node and unfolds all nodes above it.
     fn choose(&mut self, node: u32) {
         for above in self.record.path(node).into_iter().chain([ROOT]) {
             if above != node || node == ROOT {
@@ -104,7 +104,7 @@ impl Walk {
         self.refresh(node);
     }
 
-    /// Lists the visible nodes again; `node` is chosen, or the nearest visible one above it.
+    /// Recomputes the visible nodes. Selects `node`, or its nearest visible ancestor.
     fn refresh(&mut self, node: u32) {
         self.rows = self.preorder(|node| self.unfolded[node as usize]);
         let path = self.record.path(node).into_iter().rev().chain([ROOT]);
@@ -112,7 +112,8 @@ impl Walk {
         self.choose_row(row.unwrap_or(0));
     }
 
-    /// The nodes below the root from top to bottom, those below a node only if it `is_open`.
+    /// All nodes from top to bottom; the children of a node are included only if `is_open` returns true for
+    /// it.
     fn preorder(&self, is_open: impl Fn(u32) -> bool) -> Vec<u32> {
         let (mut order, mut stack) = (Vec::new(), vec![ROOT]);
         while let Some(node) = stack.pop() {
@@ -124,7 +125,7 @@ impl Walk {
         order
     }
 
-    /// Unfolds the chosen node, or goes to its first child.
+    /// Unfolds the selected node; if it is unfolded already, selects its first child.
     pub(super) fn unfold(&mut self) {
         let node = self.node();
         if self.is_unfolded(node) && self.has_children(node) {
@@ -135,7 +136,7 @@ impl Walk {
         }
     }
 
-    /// Folds the chosen node, or goes to its parent.
+    /// Folds the selected node; if it is folded already, selects its parent.
     pub(super) fn fold(&mut self) {
         let node = self.node();
         if self.is_unfolded(node) && self.has_children(node) {
@@ -152,7 +153,7 @@ impl Walk {
         self.refresh(node);
     }
 
-    /// Unfolds all below the chosen node.
+    /// Unfolds the selected node and all nodes below it.
     pub(super) fn unfold_below(&mut self) {
         let (node, mut stack) = (self.node(), vec![self.node()]);
         while let Some(node) = stack.pop() {
@@ -167,7 +168,7 @@ impl Walk {
         self.refresh(self.node());
     }
 
-    /// Folds everything but the committed path.
+    /// Folds everything except the committed path.
     pub(super) fn fold_all(&mut self) {
         self.unfolded.fill(false);
         self.unfolded[ROOT as usize] = true;
@@ -175,7 +176,8 @@ impl Walk {
         self.refresh(self.node());
     }
 
-    /// Searches the steps for a text in lower case and chooses the first one with it, from the chosen step on.
+    /// Searches the steps for `needle`, which is in lower case. Selects the first match at or after the
+    /// selected step.
     pub(super) fn search(&mut self, needle: &str) {
         let has = |id: &u32| contains(&self.record.nodes[*id as usize].text, needle);
         self.hits = self.preorder(|_| true).into_iter().filter(has).collect();
@@ -185,14 +187,14 @@ impl Walk {
         self.choose_hit(from.or(self.hits.first()).copied());
     }
 
-    /// Chooses the next step with the searched text; behind the last one, the first.
+    /// Selects the next match; after the last match, the first one.
     pub(super) fn next_hit(&mut self) {
         let at = self.place(self.node());
         let next = self.hits.iter().find(|&&hit| self.place(hit) > at);
         self.choose_hit(next.or(self.hits.first()).copied());
     }
 
-    /// Chooses the step with the searched text before the chosen one; before the first one, the last.
+    /// Selects the previous match; before the first match, the last one.
     pub(super) fn previous_hit(&mut self) {
         let at = self.place(self.node());
         let before = self.hits.iter().rev().find(|&&hit| self.place(hit) < at);
@@ -203,12 +205,12 @@ impl Walk {
         hit.into_iter().for_each(|hit| self.choose(hit));
     }
 
-    /// Place of a node in the unfolded tree.
+    /// Position of a node in the fully unfolded tree.
     fn place(&self, node: u32) -> usize {
         self.places[node as usize]
     }
 
-    /// Place of the chosen step among those with the searched text, from 1.
+    /// Number of the selected step among the matches, from 1; `None` if it is not a match.
     pub(super) fn hit(&self) -> Option<usize> {
         self.hits.iter().position(|&id| id == self.node()).map(|at| at + 1)
     }

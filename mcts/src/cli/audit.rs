@@ -1,4 +1,5 @@
-//! `mcts audit`: which factors the preferences of a file or of a run follow, and what they rest on.
+//! `mcts audit`: the factors that the preferences of a file or a run correlate with, and the evidence they
+//! rest on.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,9 +21,9 @@ Examples:
   mcts audit --pairs pairs.jsonl
   mcts audit --pairs runs/default --test test.jsonl --factor hedges=perhaps|maybe";
 
-/// File of a training with the log-probabilities of its pairs.
+/// File in which training stores the log-probabilities of its pairs.
 const RANKING: &str = "ranking.jsonl";
-/// Problems taken from a built-in task, which has no end of its own.
+/// Number of problems of a built-in task, which is endless by itself.
 const BUILTIN_LIMIT: usize = 1000;
 
 /// Arguments of `mcts audit`.
@@ -33,8 +34,8 @@ pub(crate) struct Arguments {
     /// of a run (all of its rounds)
     #[arg(long, value_name = "PATH")]
     pairs: PathBuf,
-    /// Trees that the pairs are from, as of `mcts pairs`: tell the outcomes below unfinished steps
-    /// [default: those in the folder that --pairs names]
+    /// Trees of the pairs, as for `mcts pairs`: they give the outcomes below unfinished steps [default: those
+    /// in the folder that --pairs names]
     #[arg(long, value_name = "PATH")]
     trees: Option<PathBuf>,
     /// Test problems to look for among the pairs: a file or builtin:TASK [default: none]
@@ -44,7 +45,7 @@ pub(crate) struct Arguments {
     /// dpo.ranking = true [default: those in the folder that --pairs names]
     #[arg(long, value_name = "FILE")]
     ranking: Option<PathBuf>,
-    /// One more factor: matches of a regular expression in a side; may be given several times
+    /// One more factor: the number of matches of a regular expression in a side; may be given several times
     /// [default: none]
     #[arg(long, value_name = "NAME=REGEX", value_parser = str::parse::<Factor>)]
     factor: Vec<Factor>,
@@ -84,8 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print_line(render(&audit).trim_end())
 }
 
-/// Rows of the files of pairs, with the solutions below their steps where `trees` has them, and how
-/// they are ranked after training where `rankings` says it.
+/// Reads the rows of the files of pairs. Adds the solutions below their steps if `trees` contain them, and
+/// their log-probabilities after training if `rankings` contain them.
 fn read_rows(
     files: &[PathBuf],
     trees: &[PathBuf],
@@ -107,7 +108,7 @@ fn read_rows(
     Ok(rows)
 }
 
-/// Adds to each pair the solutions below its steps, with one tree in memory at a time.
+/// Adds to each pair the solutions below its steps; keeps one tree in memory at a time.
 fn add_solutions(
     pairs: &[PreferencePair],
     rows: &mut [AuditRow],
@@ -132,7 +133,7 @@ fn add_solutions(
     Ok(())
 }
 
-/// Adds to each pair the log-probabilities after training.
+/// Adds the log-probabilities after training to each pair.
 fn add_rankings(
     pairs: &[PreferencePair],
     rows: &mut [AuditRow],
@@ -151,7 +152,7 @@ fn add_rankings(
     Ok(())
 }
 
-/// The problems of `--test`, a built-in task's being of its test part.
+/// The problems of `--test`; for a built-in task, those of its test part.
 fn test_problems(spec: &str) -> Result<Vec<Problem>, Failure> {
     let selection = ProblemSelection {
         split: None,

@@ -17,7 +17,7 @@ Examples:
   mcts countdown 25 50 75 100 3 6 --target 952
   mcts countdown 1 2 4 8 16 32 64 --target 100000 --threads 2 --simulations 5000000";
 
-/// Simulations between two looks whether the target was met.
+/// Number of simulations between two checks whether the target was reached.
 const SLICE: u64 = 16_384;
 /// Exploration constant of PUCT.
 const C_PUCT: f64 = 1.0;
@@ -32,13 +32,13 @@ pub(crate) struct Arguments {
     /// The number to make
     #[arg(long, value_name = "N")]
     target: u64,
-    /// Simulations at most; the search ends when a solution is found
+    /// Maximum number of simulations; the search ends when a solution is found
     #[arg(long, value_name = "N", default_value = "1000000")]
     simulations: NonZeroU64,
-    /// Threads on the one tree; with more than one, the tree depends on timing
+    /// Number of threads on the one tree; with more than one, the tree depends on timing
     #[arg(long, value_name = "N", default_value = "1")]
     threads: NonZeroUsize,
-    /// Simulations that each thread has in flight, 1 to 64
+    /// Number of simulations that each thread has in flight, 1 to 64
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u8).range(1..=64))]
     leaves_in_flight: u8,
 }

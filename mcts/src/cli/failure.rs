@@ -1,4 +1,4 @@
-//! Why a command of `mcts` failed: a text and its exit code.
+//! The failure of a command of `mcts`: a text and its exit code.
 
 use regrowth_datasets::DataError;
 use regrowth_policy::PolicyError;
@@ -6,7 +6,7 @@ use regrowth_policy::PolicyError;
 use crate::SearchError;
 use crate::frontend::Exit;
 
-/// Why a command failed.
+/// The failure of a command.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct Failure {
@@ -15,7 +15,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command line or the settings ask for something impossible.
+    /// The command line or the settings request something impossible.
     pub(crate) fn usage(text: String) -> Self {
         Self { exit: Exit::Usage, text }
     }
@@ -35,7 +35,7 @@ impl Failure {
         Self { exit: Exit::Stopped, text }
     }
 
-    /// A fault of this program.
+    /// A bug in this program.
     pub(crate) fn internal(text: String) -> Self {
         Self { exit: Exit::Internal, text }
     }

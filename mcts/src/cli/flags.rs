@@ -1,6 +1,6 @@
-//! Flags of `mcts search` that decide the result.
+//! Flags of `mcts search` that affect the result.
 //!
-//! `sources.rs` decides which settings they change.
+//! `sources.rs` determines the settings that they change.
 
 use std::num::NonZeroUsize;
 
@@ -30,21 +30,18 @@ use crate::stop::StopRule;
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(super) start: StartFlags,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
-    /// several times, as FILE:WEIGHT for a mixture
-    /// [default: builtin:arithmetic]
+    /// Problems: builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be
+    /// given several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic]
     #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     problems: Vec<String>,
-    /// Bad rows of the problem files that are passed over, each named; one more is an error
-    /// [default: 0]
+    /// Number of bad rows of the problem files to skip, each with a message; one more is an error [default:
+    /// 0]
     #[arg(long, value_name = "N", help_heading = "Policy and problems", hide = true)]
     skip_bad: Option<usize>,
-    /// Format of the problem file, where detection is wrong
-    /// [default: detected]
+    /// Format of the problem file, if detection is wrong [default: detected]
     #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
-    /// Take the first N problems only
-    /// [default: 200 of a built-in task, all of a file]
+    /// Search only the first N problems [default: 200 of a built-in task, all of a file]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Policy and problems")]
     limit: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -52,13 +49,13 @@ pub(crate) struct Flags {
     /// Simulations per search root
     #[arg(long, value_name = "K")]
     simulations: Option<u64>,
-    /// Multiplies the simulations at the first root
+    /// Factor of the simulations at the first root
     #[arg(long, value_name = "F", hide = true)]
     first_root_factor: Option<u64>,
-    /// Candidates at the root and at deeper nodes
+    /// Number of candidates at the root and at deeper nodes
     #[arg(long, value_name = "B1,B2", value_parser = breadth, hide = true)]
     breadth: Option<[usize; 2]>,
-    /// Steps of a solution at most
+    /// Maximum number of steps of a solution
     #[arg(long, value_name = "D", hide = true)]
     depth: Option<u32>,
     /// Where a step ends; docs/steps.md has an example of each
@@ -71,25 +68,24 @@ pub(crate) struct Flags {
     /// Sampling temperature; 0 is greedy
     #[arg(long, value_name = "T", hide = true)]
     temperature: Option<f32>,
-    /// Weight of the prior term
+    /// Weight of the exploration term
     #[arg(long, value_name = "C", hide = true)]
     c_puct: Option<f64>,
-    /// What decides which node is expanded next; the last three are there to be compared with
+    /// Strategy that selects the node to expand next; the last three are baselines
     #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = SearchPlan::parse)]
     strategy: Option<SearchPlan>,
     /// Form of the selection score
     #[arg(long, value_name = "puct|uct", value_parser = parse::selection, hide = true)]
     selection: Option<Selection>,
-    /// Which child of a search root becomes the next root
+    /// Rule that selects the child of a search root that becomes the next root
     #[arg(
         long,
         value_name = "spread-visits|spread-value|visits|value|sampled|tempered@T[,DECAY]",
         hide = true
     )]
     commit: Option<CommitRule>,
-    /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis,
-    /// same-outcome) after a level; may be given several times
-    /// [default: none]
+    /// Rules that end the simulations of a root early, or a beam (nodes, tokens, millis, same-outcome) after
+    /// a level; may be given several times [default: none]
     #[arg(
         long,
         value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided|same-outcome@N",
@@ -104,7 +100,7 @@ pub(crate) struct Flags {
     /// [default: none]
     #[arg(long, value_name = "ID", hide = true)]
     stop_id: Vec<TokenId>,
-    /// Simulations of one tree in flight at once (part of the result)
+    /// Number of simulations of one tree in flight at once (affects the result)
     #[arg(long, value_name = "W", hide = true)]
     leaves_in_flight: Option<usize>,
     /// Seed of every random number
@@ -119,19 +115,19 @@ pub(crate) struct Flags {
     /// How steps are judged
     #[arg(long, hide = true)]
     judge: Option<JudgeForm>,
-    /// Another policy that judges the steps, in its own prompt (docs/judges.md)
-    /// [default: none: the searched policy judges]
+    /// Another policy that judges the steps, in its own prompt format (docs/judges.md) [default: none: the
+    /// searched policy judges]
     #[arg(long, value_name = "POLICY", hide = true)]
     judge_policy: Option<String>,
-    /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
-    /// [default: none: answers are compared with the reference]
+    /// Command of a process that checks finished solutions over JSON lines (docs/judges.md) [default: none:
+    /// answers are compared with the reference]
     #[arg(long, value_name = "CMD", hide = true)]
     verifier_command: Option<String>,
-    /// Replace the results of another search in the folder
+    /// Replace the results of another search in the output folder
     #[arg(long, help_heading = "Output", hide = true)]
     pub(super) force: bool,
-    /// Search part I of N of the problems, in a folder of its own in --out; `mcts merge` puts the parts
-    /// together (docs/cluster.md) [default: all problems]
+    /// Search part I of N of the problems, in a separate folder in --out; `mcts merge` merges the parts
+    /// (docs/cluster.md) [default: all problems]
     #[arg(
         long,
         value_name = "I/N",
@@ -149,7 +145,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Says which of the flags do nothing with the strategy that was chosen.
+    /// Logs which of the given flags have no effect with the selected strategy.
     pub(super) fn note_idle(&self, search: &SearchConfig) {
         if search.strategy == Strategy::Mcts {
             return;
@@ -167,7 +163,7 @@ impl Flags {
         }
     }
 
-    /// Overrides what decides the result.
+    /// Applies the flags that affect the result.
     pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         set(&mut settings.policy, joined(&self.start.policy)?);
         set(&mut settings.problems, ProblemSources::joined(&self.problems)?);
@@ -179,7 +175,7 @@ impl Flags {
         if let Some(plan) = self.strategy {
             plan.apply(search);
             if plan != SearchPlan::Mcts {
-                // Nothing is committed to step by step.
+                // These strategies do not commit step by step.
                 settings.pairs.values = PairValues::End;
             }
         }

@@ -1,8 +1,7 @@
-//! The folder of a search: who may write into it, and what of it may be replaced.
+//! The folder of a search: locks it, and decides which of its results may be replaced.
 //!
-//! Results are replaced only by results of the same search, or where that was asked for;
-//! `config.toml` describes the trees beside it at any time, and `summary.json`, written last, means
-//! that they are complete.
+//! Results are replaced only by results of the same search, or with `--force`. `config.toml` always describes
+//! the trees in the folder, and `summary.json`, written last, means that they are complete.
 
 use std::io;
 use std::path::Path;
@@ -19,19 +18,19 @@ use super::sources::{CONFIG_FILE, SettingsFile};
 use crate::SearchSummary;
 use crate::probe::PROBE_FILE;
 
-/// What a search did.
+/// Counts and figures of a search.
 const SUMMARY: &str = "summary.json";
 
-/// A folder that this process alone writes.
+/// A folder that only this process writes.
 pub(super) struct Folder<'a> {
     path: &'a Path,
     settings: &'a Settings,
-    /// Trees of the same search that it holds.
+    /// Number of trees of the same search that the folder already contains.
     held: u64,
     _lock: Option<FolderLock>,
 }
 
-/// Refuses to lose what the folder holds: the log that is played, or the results of another search.
+/// Refuses to overwrite what the folder contains: the log that is replayed, or the results of another search.
 pub(super) fn check(path: &Path, settings: &Settings, force: bool) -> Result<(), Failure> {
     if let Some(log) = settings.policy.strip_prefix("replay:").map(Path::new)
         && (is_same(log, path) || is_same(log, &path.join(LOG_FILE)))
@@ -57,25 +56,25 @@ pub(super) fn check(path: &Path, settings: &Settings, force: bool) -> Result<(),
     )))
 }
 
-/// Trees of the search that was completed in the folder.
+/// Number of trees of the search that was completed in the folder; 0 if there is none.
 fn trees(path: &Path) -> u64 {
     #[derive(Deserialize)]
     struct Found {
         trees: u64,
     }
     let Ok(text) = std::fs::read_to_string(path.join(SUMMARY)) else { return 0 };
-    // A summary that cannot be read may be one of a newer program.
+    // A summary that cannot be read may come from a newer version of this program.
     serde_json::from_str::<Found>(&text).map_or(u64::MAX, |found| found.trees)
 }
 
-/// The settings of the search that the folder holds.
+/// Settings of the search whose results the folder contains; `None` without a settings file.
 fn recorded(path: &Path) -> Result<Option<Settings>, Failure> {
     let file = path.join(CONFIG_FILE);
     file.is_file().then(|| SettingsFile::read(&file)?.settings()).transpose()
 }
 
 impl<'a> Folder<'a> {
-    /// Holds the folder: a second search would remove what the first is writing.
+    /// Locks the folder: a second search would remove the files that the first one is writing.
     pub(super) fn hold(
         path: &'a Path,
         settings: &'a Settings,
@@ -90,12 +89,12 @@ impl<'a> Folder<'a> {
         Ok(Self { path, settings, held: 0, _lock: Some(lock) })
     }
 
-    /// A folder that this process made for itself.
+    /// A folder that this process created for itself.
     pub(super) fn own(path: &'a Path, settings: &'a Settings) -> Self {
         Self { path, settings, held: 0, _lock: None }
     }
 
-    /// Makes the folder that of this search. Results of the same search stay until there are new ones.
+    /// Prepares the folder for this search. Results of the same search are kept until there are new ones.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         for name in [TREES, PAIRS, SKIPPED, SUMMARY, CONFIG_FILE, PROBE_FILE] {
             remove_unfinished(&self.path.join(name)).map_err(unwritten)?;
@@ -104,7 +103,7 @@ impl<'a> Folder<'a> {
         let same = recorded(self.path).ok().flatten().is_some_and(same);
         self.held = if same { trees(self.path) } else { 0 };
         if self.held == 0 {
-            // The summary first: what is only half there must not look complete.
+            // Remove the summary first: a partial result must not look complete.
             for name in [SUMMARY, TREES, PAIRS, SKIPPED, PROBE_FILE] {
                 self.remove(name)?;
             }
@@ -113,17 +112,17 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
-    /// Whether a search that ended like this leaves what is there, which is more.
+    /// Whether the earlier results are kept, because the search ended early and found fewer trees.
     pub(super) fn keeps_results(&self, found: &SearchSummary) -> bool {
         (found.cancelled || found.trees == 0) && found.trees < self.held
     }
 
-    /// Says that the results are about to be replaced.
+    /// Removes the summary, because the results are about to be replaced.
     pub(super) fn outdate(&self) -> Result<(), Failure> {
         self.remove(SUMMARY)
     }
 
-    /// Completes the results.
+    /// Writes the settings and the summary, which completes the results.
     pub(super) fn complete(&self, summary: &str) -> Result<(), Failure> {
         self.write(CONFIG_FILE, &self.settings.text()?)?;
         self.write(SUMMARY, summary)
@@ -139,7 +138,7 @@ impl<'a> Folder<'a> {
         atomic_write(&self.path.join(name), line).map_err(unwritten)
     }
 
-    /// Removes a file that may be there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {

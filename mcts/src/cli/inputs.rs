@@ -1,6 +1,6 @@
-//! Problems by the names that the command line gives them, and the log of a policy's answers.
+//! Reads the problems that the settings name, and opens the log of a policy's answers.
 //!
-//! Formats and engines belong to the crates below.
+//! Formats and engines are implemented in the crates `regrowth_datasets` and `regrowth_policy`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::failure::Failure;
 use super::log;
 use super::settings::Settings;
 
-/// Problems taken from a built-in task, which has no end of its own.
+/// Number of problems of a built-in task, which is endless by itself.
 const BUILTIN_LIMIT: usize = 200;
 
-/// Keeps every answer of `policy` in the log at `path`, and continues one that is there. A replay
-/// has its log already.
+/// Records every answer of `policy` in the log at `path`; continues an existing log. A replay needs no log of
+/// its own.
 pub(crate) fn recorded(
     policy: Arc<dyn Policy>,
     spec: &str,
@@ -35,14 +35,14 @@ pub(crate) fn recorded(
     Ok(Arc::new(recording))
 }
 
-/// How `problems`, which the settings name, are put to the policy.
+/// Prompt format and examples for `problems`, which come from the settings' file or task.
 pub(crate) fn prompts(settings: &Settings, problems: &[Problem]) -> Result<PromptOptions, Failure> {
     let file = (settings.problems.as_str(), settings.format()?);
     settings.prompts().options(&settings.policy, file, problems, settings.search.seed)
 }
 
-/// The problems that the settings name, a built-in task's being of its training part; with what there
-/// is to know of their files.
+/// The problems of the settings (for a built-in task, those of its training part), and notices about their
+/// files.
 pub(crate) fn problems(settings: &Settings) -> Result<(Vec<Problem>, Notices), Failure> {
     let limit = settings.limit.map(usize::from);
     let selection = ProblemSelection {

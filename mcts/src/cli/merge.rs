@@ -1,4 +1,4 @@
-//! `mcts merge`: the parts of a search as one search, with the files that one process writes.
+//! `mcts merge`: merges the parts of a search into the files that a single process would write.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,8 +28,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input and output")]
 pub(crate) struct Arguments {
-    /// Folder of the search, with the parts in it; trees.jsonl, pairs.jsonl, skipped.jsonl, summary.json
-    /// and config.toml go there
+    /// Folder of the search, which contains the parts; trees.jsonl, pairs.jsonl, skipped.jsonl, summary.json
+    /// and config.toml are written there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Replace the results of another search in the folder
@@ -65,12 +65,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print_line(&if *json { text } else { summary.text(true) })
 }
 
-/// Writes the rows of the parts, one part after the other.
+/// Writes the rows of the parts, in the order of the parts.
 fn write(folder: &Folder<'_>, settings: &Settings, parts: &[Part]) -> Result<PairCounts, Failure> {
     let mut counts = PairCounts::default();
     let mut skipped = false;
     folder.outdate()?;
-    // A verifier command has said what it found; what it was not asked is left to the grader.
+    // A verifier command's findings are in the trees; solutions without a finding are left to the grader.
     Rows::write(folder.path(), &settings.pairs, &ProblemVerifier, &mut counts, |rows| {
         for part in parts {
             for tree in read_trees(&part.path.join(TREES)).map_err(io::Error::other)? {
@@ -90,7 +90,7 @@ fn write(folder: &Folder<'_>, settings: &Settings, parts: &[Part]) -> Result<Pai
     Ok(counts)
 }
 
-/// The problems of a part that have no tree.
+/// The skipped problems of a part.
 fn skipped_rows(part: &Part) -> Result<Vec<SkippedRow<'static>>, DataError> {
     let path = part.path.join(SKIPPED);
     if path.is_file() { JsonlReader::open(&path)?.collect() } else { Ok(Vec::new()) }

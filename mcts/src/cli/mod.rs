@@ -1,7 +1,7 @@
-//! The command line of `mcts`: one file per subcommand, and what they share.
+//! The command line of `mcts`: one file per subcommand, and the code they share.
 //!
-//! stdout is data or a short result, progress and messages go to stderr. The exit codes are
-//! [`Exit`](crate::frontend::Exit)'s.
+//! Data and short results go to stdout, progress and messages to stderr. The exit codes are those of
+//! [`Exit`](crate::frontend::Exit).
 
 mod audit;
 mod config;
@@ -54,17 +54,18 @@ enum Subcommands {
     /// problems without a tree.
     #[command(after_help = search::EXAMPLES)]
     Search(Box<flags::Flags>),
-    /// Put the parts of a search with --shard together: the files that one process would have written.
+    /// Merge the parts of a search with --shard into the files that one process would have written.
     #[command(after_help = merge::EXAMPLES)]
     Merge(merge::Arguments),
     /// Extract pairs again from written trees, with other rules and no model.
     #[command(after_help = pairs::EXAMPLES)]
     Pairs(pairs::Arguments),
-    /// Audit preference pairs: the factors that they follow, what they rest on, repeats, test problems
+    /// Audit preference pairs: factors they correlate with, evidence they rest on, repeats, test problems
     /// among them, drift over rounds.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Arguments),
-    /// Let another policy judge the pairs of a file: agreement, and pairs with its ratings.
+    /// Let another policy judge the pairs of a file; report the agreement, and write the pairs with its
+    /// ratings.
     #[command(after_help = rejudge::EXAMPLES)]
     Rejudge(rejudge::Arguments),
     /// Show trees as text, as a page or in the terminal.
@@ -73,10 +74,10 @@ enum Subcommands {
     /// Search a Countdown numbers game with a calculator instead of a language model.
     #[command(after_help = countdown::EXAMPLES)]
     Countdown(countdown::Arguments),
-    /// Print a settings file with every key, what it means and its value.
+    /// Print a settings file with every key, its meaning and its value.
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
-    /// Print the script with which a shell completes commands and flags.
+    /// Print the script that lets a shell complete commands and flags.
     #[command(after_help = "Examples:\n  mcts completions bash > mcts.bash")]
     Completions(CompletionArgs),
     /// Write man pages.
@@ -84,7 +85,7 @@ enum Subcommands {
     Man(ManualArgs),
 }
 
-/// Flags of `search` that mirror a setting, by their ids.
+/// Flags of `search` that mirror a setting: the flag's id and the setting.
 const MIRRORED: &[(&str, &str)] = &[
     ("simulations", "search.simulations"),
     ("first_root_factor", "search.first_root_factor"),
@@ -123,7 +124,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("parquet", cfg!(feature = "parquet")),
 ];
 
-/// The command line, as help, completions and man pages describe it.
+/// The command line, as used for help, completions and man pages.
 #[must_use]
 pub fn command() -> clap::Command {
     let presets = [("builtin", Preset::Builtin), ("chat", Preset::Chat), ("", Preset::Default)];
@@ -137,7 +138,7 @@ pub fn command() -> clap::Command {
     with_help(command)
 }
 
-/// Says of the rules for pairs that they are those by which the trees were grown.
+/// Sets the default shown for the flags of pair rules: the rules of the search or run that grew the trees.
 fn as_trees(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_help_heading() {
         Some(pair_flags::GROUP) => with_default(arg, "as in the search or run that grew the trees"),
@@ -151,7 +152,7 @@ pub fn settings() -> SettingsTree {
     sources::known()
 }
 
-/// Parses the command line, runs the command and says how it went.
+/// Parses the command line and runs the command. Returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     run(execute, Failure::exit)
@@ -181,7 +182,7 @@ fn log(text: impl AsRef<str>) {
     console::log(text.as_ref());
 }
 
-/// Writes a line to stdout; a reader that went away is no failure.
+/// Writes a line to stdout; a closed pipe is not a failure.
 fn print_line(text: &str) -> Result<(), Failure> {
     console::print_line(text).map_err(|error| Failure::file(format!("stdout: {error}")))
 }

@@ -1,6 +1,6 @@
-//! Flags that change which pairs are extracted.
+//! Flags that change the rules for extracting pairs.
 //!
-//! `rules.rs` decides which rules they change.
+//! `rules.rs` determines the rules that they change.
 
 use clap::Args;
 
@@ -11,29 +11,29 @@ use crate::pairs::{Parents, Rejected};
 /// Group of these flags in the help.
 pub(super) const GROUP: &str = "Pairs";
 
-/// Flags that change which pairs are extracted; a flag that says yes or no means yes without a value.
+/// Flags that change the rules for extracting pairs; a boolean flag without a value means true.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pairs")]
 pub(crate) struct PairFlags {
-    /// Pairs from every parent of the tree, not from the committed path alone
+    /// Extract pairs from every parent of the tree, not only from the committed path
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     all_parents: Option<bool>,
     /// Which sibling is rejected
     #[arg(long, value_parser = parse::rejected, value_name = "lowest|second|random|all", hide = true)]
     rejected: Option<Rejected>,
-    /// A pair's values differ by more than this
+    /// Minimum difference (exclusive) of the values of a pair's sides
     #[arg(long, value_name = "GAP")]
     min_margin: Option<f64>,
-    /// Both sides have at least this many visits
+    /// Minimum visits of both sides
     #[arg(long, value_name = "N", hide = true)]
     min_visits: Option<u64>,
-    /// The chosen side has at least this many visits; wins over --min-visits
+    /// Minimum visits of the chosen side; overrides --min-visits
     #[arg(long, value_name = "N", hide = true)]
     min_visits_chosen: Option<u64>,
-    /// The rejected side has at least this many visits; wins over --min-visits
+    /// Minimum visits of the rejected side; overrides --min-visits
     #[arg(long, value_name = "N", hide = true)]
     min_visits_rejected: Option<u64>,
-    /// Only pairs whose chosen side is worth more than 0 and whose rejected side less than 1
+    /// Only pairs whose chosen side has a value above 0 and whose rejected side has a value below 1
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     mixed: Option<bool>,
     /// Only trees whose committed answer is right
@@ -42,19 +42,19 @@ pub(crate) struct PairFlags {
     /// Only trees with a right solution anywhere
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     solved_only: Option<bool>,
-    /// Pairs of one tree at most
+    /// Maximum number of pairs of one tree
     #[arg(long, value_name = "N")]
     max_pairs: Option<usize>,
-    /// Whether chains of only children are glued to the step before them
+    /// Whether chains of only children are joined to the step before them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     glue_chains: Option<bool>,
-    /// Whether visits smooth the labels
+    /// Whether labels are smoothed by visits
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     smoothing: Option<bool>,
 }
 
 impl PairFlags {
-    /// Overrides what was set by flags.
+    /// Overrides the rules for which a flag is given.
     pub(crate) fn apply(&self, pairs: &mut PairConfig) {
         let parents = |all| if all { Parents::All } else { Parents::Committed };
         set(&mut pairs.parents, self.all_parents.map(parents));

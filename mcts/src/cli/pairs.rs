@@ -1,4 +1,4 @@
-//! `mcts pairs`: extract pairs (and step labels) again from written trees, with other rules and no
+//! `mcts pairs`: extracts pairs (and step labels) again from written trees, with other rules and without a
 //! model.
 
 use std::path::PathBuf;
@@ -27,12 +27,11 @@ pub(crate) struct Arguments {
     /// Trees: a file, or the folder of a search, of a round or of a run (all of its rounds)
     #[arg(long, value_name = "PATH")]
     trees: PathBuf,
-    /// Where the pairs go
+    /// Output file of the pairs
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where labels of steps go, made from the outcomes below them: what a judge of steps, or a
-    /// process reward model, learns from
-    /// [default: none are written]
+    /// Output file of step labels, made from the outcomes below the steps: training data for a judge of
+    /// steps, or a process reward model [default: none are written]
     #[arg(long, value_name = "FILE")]
     step_labels: Option<PathBuf>,
     /// Print the counts as one JSON object
@@ -43,7 +42,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// No output may be written over the trees or over the other one.
+    /// Checks that no output would overwrite the trees or the other output.
     fn check_outputs(&self, trees: &[PathBuf]) -> Result<(), Failure> {
         let mut taken: Vec<_> = trees.iter().map(|file| ("--trees", file.as_path())).collect();
         check_output("--out", &self.out, &taken)?;

@@ -1,4 +1,4 @@
-//! Values of flags whose types are not parsed elsewhere.
+//! Parsers for flag values whose types have no parser elsewhere.
 
 use crate::config::Selection;
 use crate::pairs::Rejected;

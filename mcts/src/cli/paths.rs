@@ -1,6 +1,6 @@
-//! Whether files that a command names may be written.
+//! Checks that output files may be written.
 //!
-//! A mistake is refused before anything is read or written.
+//! Mistakes are refused before anything is read or written.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use regrowth_datasets::DataError;
 
 use super::failure::Failure;
 
-/// Checks that `out`, which `flag` names, can be written and is none of the files `others`, each with
-/// the flag that names it.
+/// Checks that the output `out` of `flag` can be written and is none of the files `others`, each given with
+/// its flag.
 pub(super) fn check_output(
     flag: &str,
     out: &Path,
@@ -28,17 +28,17 @@ pub(super) fn check_output(
     Ok(())
 }
 
-/// Says of an output that it cannot be written.
+/// Converts an error of writing an output to a failure.
 pub(super) fn unwritten(error: DataError) -> Failure {
     Failure::file(format!("cannot write {error}"))
 }
 
-/// Whether two paths lead to one place, be there anything or not.
+/// Whether two paths point to the same place, even if nothing exists there.
 pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     place(a) == place(b)
 }
 
-/// The path without links and dots, as far as it exists.
+/// The path with links and dots resolved, as far as it exists.
 fn place(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| {
         let folder = folder(path).canonicalize().unwrap_or_else(|_| folder(path).to_owned());

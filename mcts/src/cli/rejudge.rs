@@ -36,18 +36,18 @@ pub(crate) struct Arguments {
     /// several times), scripted
     #[arg(long, value_name = "POLICY", required = true)]
     policy: Vec<String>,
-    /// Where the pairs go, with the judge's ratings as self-evaluations of those it was asked about
+    /// Output file of the pairs; the judge's ratings are stored as self-evaluations of the judged pairs
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Ask only about the pairs with the smallest margins, as many as surely cost no more tokens
+    /// Judge only the pairs with the smallest margins, as many as certainly fit into this many tokens
     /// [default: all pairs]
     #[arg(long, value_name = "TOKENS")]
     budget: Option<u64>,
-    /// How sides are judged: question (in both orders), graded or follow-ups; texts, labels and values by --set
-    /// search.value.grades and search.value.follow_ups
+    /// How sides are judged: question (in both orders), graded or follow-ups; set texts, labels and values
+    /// with --set search.value.grades and search.value.follow_ups
     #[arg(long, value_name = "FORM", value_enum, default_value_t = JudgeForm::Question, hide_possible_values = true)]
     judge: JudgeForm,
-    /// Leave out pairs of which the judge prefers the rejected side
+    /// Leave out pairs for which the judge prefers the rejected side
     #[arg(long)]
     drop_disagreeing: bool,
     /// Print the report as one JSON object
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print_line(&format!("{}\n{} pairs written", report.text(), kept.len()))
 }
 
-/// How sides are judged. Of the settings of a search only those of the judge's texts mean something here.
+/// Options of the judge. Of a search's settings, only the judge's texts can be set here.
 fn options(arguments: &Arguments) -> Result<RejudgeOptions, Failure> {
     let table = arguments.set.over(Table::new(), &known()).map_err(Failure::usage)?;
     let settings: Settings = table.try_into().map_err(|e| Failure::usage(format!("--set: {e}")))?;
@@ -116,7 +116,7 @@ fn disagrees(ratings: Option<&Ratings>) -> bool {
     ratings.and_then(|r| r.strength()).is_some_and(|strength| strength < 0.0)
 }
 
-/// The pair with the judge's ratings; one that was not asked about as it was.
+/// The pair with the judge's ratings; an unchanged pair if it was not judged.
 fn with_ratings((mut pair, ratings): (PreferencePair, &Option<Ratings>)) -> PreferencePair {
     if let Some(ratings) = ratings {
         pair.self_evaluation_chosen = ratings.chosen;

@@ -1,8 +1,7 @@
-//! The rows of a search: `trees.jsonl`, `pairs.jsonl`, and `skipped.jsonl` where problems were
-//! skipped.
+//! The row files of a search: `trees.jsonl`, `pairs.jsonl`, and `skipped.jsonl` if problems were skipped.
 //!
-//! Rows are written as they are delivered, in the order of the problems; the files are there whole
-//! or not at all.
+//! Rows are written as they are delivered, in the order of the problems. Each file appears complete or not at
+//! all.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,11 +16,11 @@ use super::summary::PairCounts;
 use crate::calibration::unanswered;
 use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 
-/// The trees.
+/// File of the trees.
 pub(super) const TREES: &str = "trees.jsonl";
-/// The pairs extracted from them.
+/// File of the pairs extracted from them.
 pub(super) const PAIRS: &str = "pairs.jsonl";
-/// Problems without a tree; absent where there are none.
+/// File of the problems without a tree; absent if there are none.
 pub(super) const SKIPPED: &str = "skipped.jsonl";
 
 type Writer<'a> = JsonlWriter<&'a mut BufWriter<File>>;
@@ -34,20 +33,20 @@ pub(super) struct SkippedRow<'a> {
     detail: Option<Cow<'a, str>>,
 }
 
-/// Where the rows of a search go.
+/// Writes the rows of a search.
 pub(super) struct Rows<'a> {
     trees: Writer<'a>,
     pairs: Writer<'a>,
     skipped: Writer<'a>,
     rules: &'a PairConfig,
-    /// Looks at solutions whose outcome the search did not see.
+    /// Verifies solutions whose outcome the search did not see.
     verifier: &'a dyn Verifier,
-    /// What is counted on the way.
+    /// Counts collected while writing.
     counts: &'a mut PairCounts,
 }
 
 impl Rows<'_> {
-    /// Opens the files in the folder `out` and lets `fill` write them, counting the pairs.
+    /// Opens the files in the folder `out` and lets `fill` write them. `counts` counts the pairs.
     pub(super) fn write(
         out: &Path,
         rules: &PairConfig,
@@ -68,7 +67,7 @@ impl Rows<'_> {
         })
     }
 
-    /// What became of a problem.
+    /// Writes a problem's tree, or the reason why it was skipped.
     pub(super) fn add(
         &mut self,
         problem: &Problem,
@@ -83,12 +82,12 @@ impl Rows<'_> {
         }
     }
 
-    /// A problem without a tree.
+    /// Writes a skipped problem.
     pub(super) fn add_skipped(&mut self, row: &SkippedRow<'_>) -> io::Result<()> {
         self.skipped.write(row)
     }
 
-    /// A tree and its pairs.
+    /// Writes a tree and its pairs.
     pub(super) fn add_tree(&mut self, tree: &TreeRecord) -> io::Result<()> {
         self.trees.write(tree)?;
         let extracted = extract_pairs(tree, self.rules);

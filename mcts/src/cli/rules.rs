@@ -1,7 +1,7 @@
-//! The rules by which `mcts pairs` extracts and `mcts show` marks pairs: those of the search or the run that
-//! grew the trees, then a settings file, then flags.
+//! The rules that `mcts pairs` and `mcts show` use to extract or mark pairs: those of the search or run that
+//! grew the trees, overridden by a settings file, overridden by flags.
 //!
-//! Whoever asks is told on stderr which rules were the start.
+//! The source of the rules is logged to stderr.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,11 @@ use crate::PairConfig;
 use crate::frontend::SetFlags;
 use crate::settings::overlay;
 
-/// Flags that say by which rules pairs are extracted.
+/// Flags that set the rules for extracting pairs.
 #[derive(Debug, Args)]
 pub(crate) struct RuleFlags {
-    /// Settings file of a search (TOML), of which `[pairs]` is used; wins over the settings of the
-    /// search or the run that grew the trees, flags win over both [default: none]
+    /// Settings file of a search (TOML), of which only `[pairs]` is used; overrides the settings of the
+    /// search or run that grew the trees, flags override both [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) struct RuleFlags {
 }
 
 impl RuleFlags {
-    /// The rules for the trees in this file, checked.
+    /// The rules for the trees in this file, after range checks.
     pub(crate) fn rules(&self, trees: &Path) -> Result<PairConfig, Failure> {
         let bad = |e: &dyn std::fmt::Display| Failure::internal(format!("rules: {e}"));
         let mut table = Table::try_from(PairConfig::default()).map_err(|e| bad(&e))?;

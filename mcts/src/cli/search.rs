@@ -1,4 +1,4 @@
-//! `mcts search`: problems in, trees and pairs out.
+//! `mcts search`: searches problems, and writes trees and pairs.
 
 use std::io;
 use std::ops::Range;
@@ -43,7 +43,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let out = settings.run.out()?;
     let cancel = Arc::<AtomicBool>::default();
     let Some(shard) = flags.shard else {
-        // Before a model is loaded, which may take minutes.
+        // Check before loading a model, which may take minutes.
         folder::check(out, settings, force)?;
         let hold = || Folder::hold(out, settings, force);
         let task = Task { settings, out, hold: &hold, shard: None, cancel };
@@ -67,21 +67,21 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     attempt.complete(&record?)
 }
 
-/// What is searched, and where the results go.
+/// The task of a search: settings, output folder and part of the problems.
 struct Task<'a> {
     settings: &'a Settings,
     out: &'a Path,
-    /// Holds `out`.
+    /// Locks `out`.
     hold: &'a dyn Fn() -> Result<Folder<'a>, Failure>,
     shard: Option<Shard>,
     /// Stops the search.
     cancel: Arc<AtomicBool>,
 }
 
-/// A search before it begins.
+/// A search that is ready to begin.
 struct Prepared<'a> {
     folder: Folder<'a>,
-    /// All of them.
+    /// All problems, including those of other parts.
     problems: Vec<Problem>,
     bad_rows: u64,
     policy: Arc<dyn Policy>,
@@ -91,7 +91,7 @@ struct Prepared<'a> {
     threads: usize,
 }
 
-/// Loads all that a search needs, and begins its folder.
+/// Loads everything that a search needs, and prepares its folder.
 fn prepare<'a>(task: &Task<'a>) -> Result<Prepared<'a>, Failure> {
     let &Task { settings, out, .. } = task;
     let (problems, notices) = inputs::problems(settings)?;
@@ -120,7 +120,7 @@ fn prepare<'a>(task: &Task<'a>) -> Result<Prepared<'a>, Failure> {
 }
 
 impl Task<'_> {
-    /// The problems that are searched.
+    /// Range of the problems to search.
     fn range(&self, problems: usize) -> Range<usize> {
         self.shard.map_or(0..problems, |shard| shard.range(problems))
     }
@@ -138,7 +138,7 @@ impl Task<'_> {
     }
 }
 
-/// Searches, writes the results, and says what they are.
+/// Searches the problems, writes the results and prints their summary.
 fn search(task: &Task<'_>, prepared: &Prepared<'_>) -> Result<Finished, Failure> {
     let settings = task.settings;
     let Prepared { folder, policy, verifier, judge, bad_rows, .. } = prepared;
@@ -180,8 +180,8 @@ fn search(task: &Task<'_>, prepared: &Prepared<'_>) -> Result<Finished, Failure>
     Ok(finished)
 }
 
-/// Completes the folder, unless it keeps what it had. Says the summary, and whether it is one of a
-/// failure.
+/// Completes the folder, unless it keeps its earlier results. Prints the summary; fails if no problem has a
+/// tree.
 fn finish(
     summary: &Summary,
     folder: Option<&Folder<'_>>,
@@ -200,12 +200,12 @@ fn finish(
     Ok(())
 }
 
-/// The log of the answers of a policy that judges.
+/// Log of the answers of a policy that judges.
 pub(super) const JUDGE_LOG: &str = "judgements.jsonl";
 
 const KEPT: &str = "; the folder keeps its earlier results";
 
-/// What stopped the search, what is saved, and the command that resumes.
+/// Failure that states what stopped the search, what is saved, and the command that resumes.
 fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings) -> Failure {
     let mut text = match time_is_up {
         true => "--max-seconds are over".to_owned(),
@@ -221,7 +221,8 @@ fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings)
     Failure::stopped(format!("{text}; resume with:\n  {}", command_line()))
 }
 
-/// The policy that judges in place of the searched one, with its answers kept in a log of its own.
+/// The policy that judges in place of the searched one; its answers are recorded in a separate log. `None` if
+/// none is configured.
 fn judge(settings: &Settings, out: &Path) -> Result<Option<JudgePolicy>, Failure> {
     let Some(spec) = &settings.search.value.judge_policy else { return Ok(None) };
     log(format!("loading the judge {spec}"));
@@ -234,7 +235,7 @@ fn judge(settings: &Settings, out: &Path) -> Result<Option<JudgePolicy>, Failure
     Ok(Some(JudgePolicy { policy, meter: Arc::default() }))
 }
 
-/// Cancels the search when the time is up.
+/// Starts a thread that cancels the search after `limit`.
 fn cancel_after(limit: Duration, out_of_time: &Arc<AtomicBool>, options: &RunOptions) {
     let (out_of_time, cancel) = (out_of_time.clone(), options.cancel.clone());
     std::thread::spawn(move || {
@@ -245,12 +246,12 @@ fn cancel_after(limit: Duration, out_of_time: &Arc<AtomicBool>, options: &RunOpt
     });
 }
 
-/// Writes what is delivered and shows how far the search is.
+/// Writes delivered trees and reports the progress of the search.
 struct Watch<'r, 'a> {
     monitor: &'r Monitor,
     rows: &'r mut Rows<'a>,
     written: io::Result<()>,
-    /// Stops a search whose trees cannot be written.
+    /// Cancels the search if trees cannot be written.
     cancel: &'r AtomicBool,
     right: u64,
     grown: u64,
@@ -273,15 +274,15 @@ impl SearchObserver for Watch<'_, '_> {
     }
 }
 
-/// What is searched, and who is asked.
+/// Policy, verifier and problems of a search.
 struct Asked<'a> {
     policy: &'a dyn Policy,
     verifier: &'a dyn Verifier,
     problems: &'a [Problem],
 }
 
-/// Searches, and writes what becomes of each problem as it is delivered; nothing where the folder
-/// keeps its results.
+/// Searches the problems, and writes each tree or skip as it is delivered. Writes nothing if the folder keeps
+/// its earlier results.
 fn write_rows(
     folder: &Folder<'_>,
     asked: Asked<'_>,
@@ -322,7 +323,8 @@ fn write_rows(
     Ok((found, counts))
 }
 
-/// Rows are written whole or not at all: this decides it, when the search is over.
+/// Decides, when the search is over, whether its rows replace the earlier ones: they are written completely
+/// or not at all.
 fn may_replace(folder: &Folder<'_>, found: &Result<SearchSummary, Failure>) -> io::Result<()> {
     match found {
         Ok(found) if !folder.keeps_results(found) => folder.outdate().map_err(io::Error::other),

@@ -3,7 +3,7 @@
 use crate::SearchConfig;
 use crate::config::Strategy;
 
-/// A strategy by name, with what belongs to it.
+/// A strategy by name, including the settings that belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SearchPlan {
     Mcts,
@@ -13,10 +13,10 @@ pub(super) enum SearchPlan {
 }
 
 impl SearchPlan {
-    /// The value of `--strategy`.
+    /// Parses the value of `--strategy`.
     ///
     /// # Errors
-    /// What was expected, if it is none of the names.
+    /// A message with the expected names, for any other text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let count = |number: &str| number.parse().map_err(|e| format!("{number}: {e}"));
         match text.split_once('@') {
@@ -30,7 +30,7 @@ impl SearchPlan {
         }
     }
 
-    /// Sets what tells this strategy from the others; the rest stays.
+    /// Sets the settings that define this strategy; other settings are unchanged.
     pub(super) fn apply(self, search: &mut SearchConfig) {
         let like = match self {
             Self::Mcts => return search.strategy = Strategy::Mcts,

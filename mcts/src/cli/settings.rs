@@ -1,7 +1,7 @@
-//! Everything that `mcts search` is told, as one value and as `config.toml`.
+//! All settings of `mcts search`, as one value and as `config.toml`.
 //!
-//! `sources.rs` decides where they come from. The effective settings are written beside the
-//! results, and the same file read with `--config` gives the same run.
+//! `sources.rs` reads them from their sources. The effective settings are written into the folder of the
+//! results; the same file read with `--config` gives the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -20,13 +20,13 @@ use crate::flags::{EngineFlags, at_least_one};
 use crate::prompting::PromptFlags;
 use crate::{PairConfig, SearchConfig, SearchError};
 
-/// Everything that a search is told, as written to `config.toml`.
+/// All settings of a search, as written to `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) policy: String,
     pub(crate) problems: String,
-    /// Bad rows of problem files that are passed over at most.
+    /// Maximum number of bad rows of problem files to skip.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) skip_bad: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineFlags,
 }
 
-/// Leaves a setting out of files that were written before it existed.
+/// Whether the count is 0; such a setting is left out, as in files written before it existed.
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -69,8 +69,8 @@ impl Default for Settings {
     }
 }
 
-/// Where a search writes, what it says and how long it may take: flags, and the table `[run]`. But
-/// for a search that is cut off, none of it changes a tree.
+/// Output folder, messages and time limit of a search: flags, and the table `[run]`. Except for a search that
+/// is cut off, none of these settings changes a tree.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Output")]
@@ -80,15 +80,14 @@ pub(crate) struct RunSettings {
     /// [default: none: a search without a folder is refused]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Trees in flight at once; changes no result [default: what keeps the policy busy]
+    /// Number of trees in flight at once; changes no result [default: enough to keep the policy busy]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Engine", hide = true)]
     pub(crate) trees_in_flight: Option<NonZeroUsize>,
-    /// Keep no log of sampled steps; a search that is cut off then starts from nothing
-    /// [default: false]
+    /// Keep no log of sampled steps; a search that is cut off then starts again from the beginning [default:
+    /// false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     pub(crate) no_log: Option<bool>,
-    /// Stop after this many seconds and keep the trees that are finished (not reproducible)
-    /// [default: no limit]
+    /// Stop after this many seconds and keep the finished trees (not reproducible) [default: no limit]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, hide = true)]
     pub(crate) max_seconds: Option<f64>,
     /// Print the summary as one JSON object
@@ -98,13 +97,13 @@ pub(crate) struct RunSettings {
 }
 
 impl RunSettings {
-    /// The folder of the results.
+    /// The output folder.
     pub(crate) fn out(&self) -> Result<&Path, Failure> {
         let missing = "expected --out DIR, or `out` under [run] in the settings file".to_owned();
         self.out.as_deref().ok_or(Failure::usage(missing))
     }
 
-    /// The time that the search may take.
+    /// The time limit of the search; `None` without a limit.
     pub(crate) fn time(&self) -> Result<Option<Duration>, SearchError> {
         let Some(seconds) = self.max_seconds else { return Ok(None) };
         let limit = Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero());
@@ -116,19 +115,19 @@ impl RunSettings {
     }
 }
 
-/// The bundled model where this build can run it.
+/// Default policy: the bundled model if this build can run it.
 pub(super) const DEFAULT_POLICY: &str =
     if cfg!(feature = "candle") { "builtin" } else { "scripted" };
 
 impl Settings {
-    /// Checks every range, and that what was asked for goes together.
+    /// Checks all ranges, and that the settings are compatible with each other.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.search.check()?;
         self.pairs.check()?;
         self.pairs.check_for(&self.search)?;
         self.run.time()?;
         self.format()?;
-        // What `config.toml` could not give back is refused before anything is begun.
+        // Refuse settings that `config.toml` cannot represent before anything is begun.
         Table::try_from(self).map(drop).map_err(|error| unwritable(&error))
     }
 
@@ -137,7 +136,8 @@ impl Settings {
         toml::to_string(self).map_err(|error| unwritable(&error))
     }
 
-    /// How what decides the trees differs, a line for each setting; pairs, run and engine do not.
+    /// Differences between the settings that determine the trees, one line per setting. Ignores pairs, run
+    /// and engine.
     pub(crate) fn differences(&self, other: &Self) -> Result<Vec<String>, Failure> {
         let [there, here] = [self, other].map(Self::deciding);
         let (there, here) = (there?, here?);
@@ -151,7 +151,7 @@ impl Settings {
         Ok(differ.map(line).collect())
     }
 
-    /// What decides the trees: values by their dotted names.
+    /// The settings that determine the trees: values by their dotted names.
     fn deciding(&self) -> Result<BTreeMap<String, Value>, Failure> {
         let mut table = Table::try_from(self).map_err(|error| unwritable(&error))?;
         table.retain(|key, _| !["pairs", "run", "engine"].contains(&key));
@@ -160,7 +160,7 @@ impl Settings {
         Ok(found)
     }
 
-    /// How problems are put to the policy.
+    /// The flags of the prompt format.
     pub(crate) fn prompts(&self) -> PromptFlags {
         PromptFlags {
             prompt: self.prompt.clone(),
@@ -169,13 +169,13 @@ impl Settings {
         }
     }
 
-    /// Takes over what flags say of prompts.
+    /// Applies the flags of the prompt format.
     pub(crate) fn set_prompts(&mut self, flags: &PromptFlags) {
         let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
         (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
     }
 
-    /// The format of the problem file; `None` where it is to be recognised.
+    /// Format of the problem file; `None` if it is to be detected.
     pub(crate) fn format(&self) -> Result<Option<Format>, Failure> {
         let Some(name) = &self.format else { return Ok(None) };
         if ProblemSources::parse(&[&self.problems])?.are_builtin() {
@@ -188,7 +188,7 @@ impl Settings {
     }
 }
 
-/// Files a value by its name, and those of a table by theirs behind it.
+/// Adds a value under its name to `found`; the values of a table are added under dotted names.
 fn flatten(name: String, value: Value, found: &mut BTreeMap<String, Value>) {
     let Value::Table(table) = value else {
         found.insert(name, value);
@@ -200,7 +200,7 @@ fn flatten(name: String, value: Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Nothing but a number that is too large can keep settings from being a table.
+/// Converts an error of serialising settings to a failure. Only a number that is too large can cause one.
 pub(super) fn unwritable(error: &toml::ser::Error) -> Failure {
     Failure::usage(format!("settings: {error}; expected numbers up to {}", i64::MAX))
 }

@@ -1,7 +1,7 @@
-//! `mcts show`: one tree as text, or trees as a page or in a browser in the terminal.
+//! `mcts show`: one tree as text, or several trees as a page or in a terminal browser.
 //!
-//! Of a run, text shows the latest round; the others have all rounds, so that a problem's trees can be
-//! compared.
+//! For a run, text shows the latest round; page and browser contain all rounds, so that the trees of one
+//! problem can be compared.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -37,20 +37,21 @@ pub(crate) struct Arguments {
     /// Id of the problem [default: text shows the first tree, a page and --browse show all]
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
-    /// Look at the trees in this terminal: list, fold, search; `?` explains the keys
+    /// Browse the trees in this terminal: list, fold, search; `?` explains the keys
     #[arg(long, conflicts_with_all = ["html", "full"])]
     browse: bool,
-    /// Show the whole text of every step, not its first 100 characters
+    /// Show the full text of every step, not only its first 100 characters
     #[arg(long)]
     full: bool,
-    /// Write a page with a tree viewer (fold, search, compare rounds) instead of text to stdout
-    /// [default: text on stdout]
+    /// Write a page with a tree viewer (fold, search, compare rounds), instead of text to stdout [default:
+    /// text on stdout]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Trees of the page from each file at most
+    /// Maximum number of trees from each file on the page
     #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one::<NonZeroUsize>, requires = "html")]
     limit: NonZeroUsize,
-    /// Other trees, as in --trees, to lay beside those of the same problems on the page [default: none]
+    /// Other trees, given as for --trees, to compare with those of the same problems on the page [default:
+    /// none]
     #[arg(long, value_name = "PATH", requires = "html")]
     against: Option<PathBuf>,
     #[command(flatten)]
@@ -84,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Trees of all rounds in the terminal.
+/// Browses the trees of all rounds in the terminal.
 fn browse(arguments: &Arguments) -> Result<(), Failure> {
     browse::check_terminal().map_err(Failure::usage)?;
     let files = trees::files(&arguments.trees)?;
@@ -97,7 +98,7 @@ fn browse(arguments: &Arguments) -> Result<(), Failure> {
     browse::run(&catalog, app).map_err(|error| Failure::file(format!("terminal: {error}")))
 }
 
-/// The first wanted tree of the latest file that has one.
+/// The first matching tree of the latest file that has one.
 fn find(arguments: &Arguments, files: &[PathBuf]) -> Result<TreeRecord, Failure> {
     for file in files.iter().rev() {
         for tree in read_trees(file)? {
@@ -122,7 +123,7 @@ fn missing(arguments: &Arguments) -> Failure {
     })
 }
 
-/// The trees of each file, under the name of its round or folder; `source` is put before it.
+/// The trees of each file, named after its round or folder. If `source` is set, it is added to the name.
 fn sets(
     arguments: &Arguments,
     files: &[PathBuf],

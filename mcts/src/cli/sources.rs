@@ -1,7 +1,7 @@
-//! Where settings come from: a preset, then a TOML file, then flags; for a replay that names neither
-//! preset nor file, the settings of the recorded search.
+//! Reads settings from their sources: a preset, overridden by a TOML file, overridden by flags. A replay
+//! without preset and file starts from the settings of the recorded search.
 //!
-//! It knows tables, and nothing of what their keys mean.
+//! Works on tables without knowing what their keys mean.
 
 use std::path::{Path, PathBuf};
 
@@ -18,40 +18,40 @@ use crate::frontend::{SetFlags, SettingsTree};
 use crate::settings::{is_training_key, laid_over, overlay};
 use crate::spelling::expanded;
 
-/// The settings of a search in its folder.
+/// Settings file in the folder of a search.
 pub(super) const CONFIG_FILE: &str = "config.toml";
 
-/// Flags that say what settings start from.
+/// Flags that determine the initial settings.
 #[derive(Debug, Args)]
 pub(super) struct StartFlags {
-    /// Settings file (TOML), as `config` prints it; flags win over it, unknown keys are refused
-    /// [default: none]
+    /// Settings file (TOML), as printed by `config`; flags override it, unknown keys are refused [default:
+    /// none]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub(super) config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
-    /// with the policy of that name, chat with a checkpoint or server, default with any other]
+    /// Named settings that the file and the flags override [default: the file's `preset`, or builtin for the
+    /// policy of that name, chat for a checkpoint or server, default for any other]
     #[arg(long, value_enum, help_heading = "Settings")]
     pub(super) preset: Option<Preset>,
     #[command(flatten)]
     pub(super) set: SetFlags,
-    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
-    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
-    /// are the start) [default: builtin]
+    /// Policy: builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several
+    /// times), scripted, scripted:FILE or replay:FILE (the log of a search, or its folder, whose settings are
+    /// then used) [default: builtin]
     #[arg(long, value_name = "POLICY", help_heading = "Policy and problems")]
     pub(super) policy: Vec<String>,
 }
 
-/// The settings that a preset starts a search with.
+/// The settings of a preset.
 pub(super) fn of_preset(preset: Preset) -> Settings {
     Settings { search: preset.search(), pairs: preset.pairs(), ..Settings::default() }
 }
 
-/// Every key of a settings file that a search reads.
+/// All keys of a settings file that a search reads.
 pub(super) fn known() -> SettingsTree {
     SettingsTree::of::<Settings>().with::<Preset>("preset", "Settings that the others start from.")
 }
 
-/// The effective settings, checked.
+/// The effective settings, after range checks.
 pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
     let (mut settings, _) = start(&flags.start)?;
     flags.apply(&mut settings)?;
@@ -62,14 +62,14 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// What the flags are applied to, and the preset that it started from.
+/// The settings before flags are applied, and their preset.
 pub(super) fn start(flags: &StartFlags) -> Result<(Settings, Preset), Failure> {
     let recorded = recorded(flags);
     let mut file = match (&recorded, flags.config.as_deref()) {
         (Some(path), _) => {
             log(format!("a replay with the settings in {}", path.display()));
             let mut file = SettingsFile::read(path)?;
-            // Where and how the recorded search ran is not what it found.
+            // Folder, time limit and engine of the recorded search do not affect its results.
             file.own.retain(|key, _| !["run", "engine"].contains(&key));
             file
         }
@@ -80,7 +80,7 @@ pub(super) fn start(flags: &StartFlags) -> Result<(Settings, Preset), Failure> {
     let named = file.own.get("policy").and_then(Value::as_str);
     let policy = flags.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
     let of_policy = || match recorded {
-        // A recorded search names every setting.
+        // A recorded search contains every setting.
         Some(_) => Preset::Default,
         None => Preset::of_policy(policy),
     };
@@ -88,8 +88,8 @@ pub(super) fn start(flags: &StartFlags) -> Result<(Settings, Preset), Failure> {
     Ok((file.over(preset)?, preset))
 }
 
-/// The settings file beside the log that is played, where nothing else says what to start from: other
-/// settings would ask for steps that the log does not hold.
+/// The settings file in the folder of the replayed log, if no flag sets a preset or a file: other settings
+/// would request steps that are not in the log.
 fn recorded(flags: &StartFlags) -> Option<PathBuf> {
     if flags.config.is_some() || flags.preset.is_some() {
         return None;
@@ -102,9 +102,9 @@ fn recorded(flags: &StartFlags) -> Option<PathBuf> {
 /// A settings file, read but not yet checked.
 pub(super) struct SettingsFile<'a> {
     path: &'a Path,
-    /// The preset that it names to start from.
+    /// The preset that the file names.
     preset: Option<Preset>,
-    /// What it has of settings.
+    /// The settings in the file.
     own: Table,
 }
 
@@ -113,7 +113,7 @@ impl<'a> SettingsFile<'a> {
         let bad = |e: &dyn std::fmt::Display| Failure::file(format!("{}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| bad(&e))?;
         let mut own: Table = toml::from_str(&text).map_err(|e| bad(&e))?;
-        // One file serves both programs.
+        // A settings file may be shared by both programs.
         let others: Vec<String> = own.keys().filter(|key| is_training_key(key)).cloned().collect();
         if !others.is_empty() {
             let path = path.display();
@@ -125,7 +125,7 @@ impl<'a> SettingsFile<'a> {
         Ok(Self { path, preset, own: expanded(known().spelled(own)).map_err(|e| bad(&e))? })
     }
 
-    /// Lays over the file what flags set.
+    /// Overrides the file's settings with those set by flags.
     pub(super) fn set(&mut self, flags: &SetFlags) -> Result<(), Failure> {
         let own = flags.over(std::mem::take(&mut self.own), &known());
         self.own = own.and_then(expanded).map_err(Failure::usage)?;
@@ -134,12 +134,12 @@ impl<'a> SettingsFile<'a> {
         Ok(())
     }
 
-    /// All that the file of a search says.
+    /// The settings of the file of a search, which contains all of them.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         self.over(Preset::Default)
     }
 
-    /// The file over a preset; unknown keys are refused.
+    /// The file's settings over a preset; unknown keys are refused.
     fn over(&self, preset: Preset) -> Result<Settings, Failure> {
         let bad = |e: toml::ser::Error| Failure::internal(format!("a preset: {e}"));
         let base = Table::try_from(of_preset(preset)).map_err(bad)?;
@@ -147,8 +147,8 @@ impl<'a> SettingsFile<'a> {
             .map_err(|e| Failure::file(format!("{}: {e}", self.path.display())))
     }
 
-    /// The rules for pairs that the file has, or all of the preset that it names with its own over
-    /// them; the whole file must be one of a search.
+    /// The rules for pairs in the file; if the file names a preset, all rules of this preset, overridden by
+    /// those in the file. The whole file must be valid for a search.
     pub(super) fn pairs(&self) -> Result<Table, Failure> {
         let whole = self.over(self.preset.unwrap_or(Preset::Default))?;
         if self.preset.is_some() {
@@ -160,7 +160,7 @@ impl<'a> SettingsFile<'a> {
     }
 }
 
-/// Takes out the preset that a table names.
+/// Removes the key `preset` from a table and returns its value.
 fn preset(table: &mut Table) -> Result<Option<Preset>, toml::de::Error> {
     table.remove("preset").map(Value::try_into).transpose()
 }

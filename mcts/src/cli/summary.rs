@@ -1,7 +1,7 @@
-//! `summary.json`: what a search did and what it cost.
+//! `summary.json`: counts, figures and costs of a search.
 //!
-//! The only file of a search that may differ between two runs with one seed: it holds seconds and
-//! what the policy's cache saved.
+//! The only file of a search that may differ between two runs with one seed: it contains seconds and the
+//! effect of the policy's cache.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::fitted::{FoundJudge, JudgeFit};
 use crate::likelihood::LikelihoodCalibration;
 use crate::pairs::{DropReason, ExtractedPairs};
 
-/// Version of the file.
+/// Version of the file's format.
 const SUMMARY_VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     version: u32,
     policy: String,
-    /// The first problem as it is put to the policy.
+    /// The prompt of the first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_example: Option<String>,
     problems: u64,
@@ -33,40 +33,41 @@ pub(crate) struct Summary {
     simulations: u64,
     pairs: u64,
     pairs_dropped: BTreeMap<DropReason, u64>,
-    /// Trees whose committed answer is right; no accuracy when `oracle` is true. Null where no problem
-    /// has a reference answer.
+    /// Number of trees whose committed answer is right; not an accuracy if `oracle` is true. Null if no
+    /// problem has a reference answer.
     correct: Option<u64>,
-    /// Bad rows of the problem files that were passed over.
+    /// Number of skipped bad rows of the problem files.
     bad_rows: u64,
-    /// Finished solutions in the trees: all, those that ended by themselves without an answer that can be
-    /// read, and those that the token limit cut off before.
+    /// Numbers of finished solutions in the trees: all of them, those that ended by themselves without a
+    /// readable answer, and those that the token limit cut off before an answer.
     #[serde(flatten)]
     unanswered: Unanswered,
-    /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
-    /// outcome is that of a wrong one.
+    /// Number of solutions in the trees whose answer is undecided, by reason. They have the outcome of a
+    /// wrong solution, or 0 with a verifier command (`verifier_...`).
     undecided: BTreeMap<String, u64>,
     oracle: bool,
-    /// Whether time had a say, by a stopping rule or by --max-seconds: another run may give other trees.
+    /// Whether time affected the result, by a stopping rule or by --max-seconds; another run may then give
+    /// different trees.
     timed: bool,
     pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
     skipped_examples: Vec<(String, String)>,
     tokens: SearchTokens,
     model_calls: u64,
-    /// What a policy that judges in place of the searched one cost; its calls are among `model_calls`, its
-    /// tokens are not among `tokens`.
+    /// Cost of a policy that judges in place of the searched one. Its calls are included in `model_calls`,
+    /// its tokens are not included in `tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     judge: Option<JudgeCost>,
-    /// Self-evaluations against verified outcomes; absent when nothing was judged.
+    /// Self-evaluations compared with verified outcomes; absent if nothing was judged.
     self_evaluation: Option<Calibration>,
-    /// What the outcomes say of log-likelihoods; absent without enough of them.
+    /// Calibration of log-likelihoods fitted to the outcomes; absent if there are too few.
     #[serde(skip_serializing_if = "Option::is_none")]
     likelihood: Option<LikelihoodCalibration>,
-    /// The probe that the outcomes gave, by its identity; its numbers are in `judge_probe.json`.
+    /// Identity of the probe fitted to the outcomes; its weights are in `judge_probe.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<String>,
-    /// Judges that are fitted to outcomes, each solution judged by what was fitted to other problems; none
-    /// where trees keep no hidden states.
+    /// Figures of judges that are fitted to outcomes, each solution judged by a fit to other problems; empty
+    /// if trees store no hidden states.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     held_out: BTreeMap<String, Calibration>,
     margin: Spread,
@@ -76,33 +77,33 @@ pub(crate) struct Summary {
     seconds: f64,
 }
 
-/// Tokens by what was done with them; the first seven are what the policy says it cost.
+/// Numbers of tokens by use; the first seven are reported by the policy.
 #[derive(Debug, Serialize)]
 struct SearchTokens {
-    /// Of prompts and steps, computed.
+    /// Computed tokens of prompts and steps.
     prefilled: u64,
-    /// Those of them that the cache had held and given up: it was too small.
+    /// Tokens among `prefilled` that had been evicted from the cache, because it was too small.
     recomputed: u64,
-    /// Of prompts and steps, taken from the cache.
+    /// Tokens of prompts and steps that were found in the cache.
     reused: u64,
-    /// Rows computed to sample; candidates that begin alike share them.
+    /// Rows computed for sampling; candidates with a common beginning share them.
     sampling_rows: u64,
-    /// Sampled tokens that were computed: one for each of these rows, so the same number, under the
-    /// name that inference servers give it. `sampled` also counts the tokens that share a row.
+    /// Sampled tokens that were computed: one for each of these rows, so the same number, under the name used
+    /// by inference servers. `sampled` also counts tokens that share a row.
     decoded: u64,
-    /// Of questions that follow a step, computed.
+    /// Computed tokens of questions that follow a step.
     judged: u64,
-    /// Of judge's prompts that restate everything, computed.
+    /// Computed tokens of judge prompts that restate problem and solution.
     restated: u64,
-    /// In the trees, dropped duplicates included.
+    /// Sampled tokens in the trees, including dropped duplicates.
     sampled: u64,
-    /// Distinct beginnings in each tree: what must be computed once.
+    /// Number of distinct prefixes in each tree: tokens that must be computed once.
     unique_in_trees: u64,
-    /// `prefilled` and `sampling_rows` over `unique_in_trees`; 1 when no token is computed twice.
+    /// (`prefilled` + `sampling_rows`) / `unique_in_trees`; 1 if no token is computed twice.
     computed_per_unique: f64,
 }
 
-/// Least, mean and most of something; all 0 for none.
+/// Minimum, mean and maximum; all 0 without values.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Spread {
     min: f64,
@@ -125,22 +126,22 @@ impl Spread {
     }
 }
 
-/// What is counted while pairs are written.
+/// Counts collected while pairs are written.
 #[derive(Debug, Default)]
 pub(crate) struct PairCounts {
     pub(crate) pairs: u64,
     pub(crate) dropped: BTreeMap<DropReason, u64>,
-    /// Pairs whose sides the ensemble swapped.
+    /// Number of pairs whose sides the ensemble swapped.
     pub(crate) flipped: u64,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
     rejected_tokens: Spread,
-    /// Tokens sampled in all trees.
+    /// Number of tokens sampled in all trees.
     pub(crate) sampled: u64,
     /// Finished solutions of all trees.
     pub(crate) solutions: JudgedSolutions,
-    /// Finished solutions of all trees that state no answer.
+    /// Numbers of finished solutions of all trees that state no answer.
     pub(crate) unanswered: Unanswered,
     /// Verified steps of all trees.
     pub(crate) verified: JudgeFit,
@@ -164,19 +165,19 @@ impl PairCounts {
     }
 }
 
-/// What a policy that judges cost.
+/// Cost of a policy that judges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct JudgeCost {
-    /// Its identity.
+    /// Identity of the policy.
     pub(super) policy: String,
-    /// Judgements that it gave.
+    /// Number of judgements.
     calls: u64,
-    /// Tokens computed for them.
+    /// Number of tokens computed for them.
     tokens: u64,
 }
 
 impl JudgeCost {
-    /// The sum with what the same policy cost elsewhere.
+    /// The sum of this cost and of another cost of the same policy.
     pub(super) fn and(self, other: Self) -> Self {
         let (calls, tokens) = (self.calls + other.calls, self.tokens + other.tokens);
         Self { policy: self.policy, calls, tokens }
@@ -188,7 +189,7 @@ impl JudgeCost {
     }
 }
 
-/// A search that has ended.
+/// Results of a search that has ended.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Finished {
     /// Identity of the policy.
@@ -197,18 +198,18 @@ pub(super) struct Finished {
     pub(super) prompt_example: Option<String>,
     /// Whether any problem has a reference answer.
     pub(super) has_references: bool,
-    /// Bad rows of the problem files that were passed over.
+    /// Number of skipped bad rows of the problem files.
     pub(super) bad_rows: u64,
-    /// What a policy that judges in place of the searched one cost.
+    /// Cost of a policy that judges in place of the searched one.
     pub(super) judge: Option<JudgeCost>,
     /// Counts of the search.
     pub(super) search: SearchSummary,
-    /// How long it took.
+    /// Duration in seconds.
     pub(super) seconds: f64,
 }
 
 impl Finished {
-    /// Adds another part of the same search; bad rows were met by both.
+    /// Adds another part of the same search. Bad rows are not added, because every part reads all rows.
     pub(super) fn add_part(&mut self, part: &Self) {
         self.policy.clone_from(&part.policy);
         self.prompt_example = self.prompt_example.take().or(part.prompt_example.clone());
@@ -224,13 +225,13 @@ impl Finished {
 }
 
 impl Summary {
-    /// Whether the search ran to its end and no problem has a tree.
+    /// Whether the search ran to its end without a tree for any problem.
     pub(crate) fn is_fruitless(&self) -> bool {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search, the counts of its rows, and what the outcomes of all trees give the judges that are
-    /// fitted to them.
+    /// Builds the summary from the search, the counts of its rows, and the judges fitted to the outcomes of
+    /// all trees.
     pub(super) fn of(finished: &Finished, pairs: PairCounts, found: FoundJudge) -> Self {
         let Finished { policy, prompt_example, has_references, .. } = finished.clone();
         let Finished { bad_rows, judge, search, seconds, .. } = finished.clone();
@@ -281,7 +282,7 @@ impl Summary {
         }
     }
 
-    /// How many committed answers are right, in words.
+    /// Number of right committed answers, in words.
     fn right(&self) -> String {
         let Some(correct) = self.correct else {
             return "no reference answers to compare with".to_owned();
@@ -290,12 +291,12 @@ impl Summary {
         format!("{correct} of {} committed answers right{note}", self.trees)
     }
 
-    /// What a user should do about solutions without an answer.
+    /// Warnings about solutions without an answer, with advice.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.unanswered.warnings("`search.max_solution_tokens` or --depth")
     }
 
-    /// A few lines for people; of a search that was written to its folder or was not.
+    /// A few lines of text for people; `written` is whether the results were written to the folder.
     pub(crate) fn text(&self, written: bool) -> String {
         let mut text = format!(
             "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {}\n{} tokens \
@@ -324,7 +325,7 @@ impl Summary {
             text.push_str(&format!("\n{name} (fitted to other problems): {}", found.all));
         }
         for (reason, count) in &self.undecided {
-            // Of a verifier command; see `Finding::undecided`.
+            // Reasons of a verifier command; see `Finding::undecided`.
             let counts = match reason.starts_with("verifier_") {
                 true => "outcome 0",
                 false => "counted as wrong",

@@ -1,4 +1,4 @@
-//! The trees that `--trees` names: a file, the folder of a search or of a round, or the folder of a run.
+//! Finds the trees for `--trees`: a file, the folder of a search or of a round, or the folder of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use super::rows::TREES;
 use super::sources::{CONFIG_FILE, SettingsFile};
 use crate::labels::StepLabelConfig;
 
-/// What a run was started with, in its folder.
+/// File with the settings of a run, in its folder.
 const RUN_FILE: &str = "run.json";
 
-/// Rules for pairs, and the file that they are from.
+/// Rules for pairs, and the file that contains them.
 pub(super) type Rules = (PathBuf, Table);
 
-/// The files of trees, those of a run in the order of its rounds.
+/// The files of trees; those of a run are in the order of its rounds.
 pub(super) fn files(named: &Path) -> Result<Vec<PathBuf>, Failure> {
     let refuse = |why: &str| Err(Failure::file(format!("{}: {why}", named.display())));
     if !named.is_dir() {
@@ -57,7 +57,7 @@ pub(super) fn files(named: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// The rules of the search, or of the run, that grew the trees of a file.
+/// The rules of the search or run that grew the trees of a file; `None` if there are no settings.
 pub(super) fn rules(trees: &Path) -> Result<Option<Rules>, Failure> {
     let beside = trees.with_file_name(CONFIG_FILE);
     if beside.exists() {
@@ -67,8 +67,7 @@ pub(super) fn rules(trees: &Path) -> Result<Option<Rules>, Failure> {
     of_run(trees, "pairs")
 }
 
-/// The rules for labels of steps of the run that grew the trees of a file; those of a search are the
-/// defaults.
+/// The rules for step labels of the run that grew the trees of a file; the defaults for a search.
 pub(super) fn step_labels(trees: &Path) -> Result<StepLabelConfig, Failure> {
     let Some((path, rules)) = of_run(trees, "step_labels")? else {
         return Ok(StepLabelConfig::default());
@@ -77,10 +76,10 @@ pub(super) fn step_labels(trees: &Path) -> Result<StepLabelConfig, Failure> {
     StepLabelConfig::deserialize(rules).map_err(bad)
 }
 
-/// A table of the settings of the run whose round holds a file, and the file that it is from.
+/// A table of the settings of the run that contains a file, and the settings' file; `None` outside a run.
 fn of_run(trees: &Path, key: &str) -> Result<Option<Rules>, Failure> {
     let round = trees.parent().unwrap_or(Path::new(""));
-    // A path without a folder of its own lies in the current one.
+    // A path without a folder is in the current folder.
     let run = if round.as_os_str().is_empty() { Some(Path::new("..")) } else { round.parent() };
     let path = run.unwrap_or(Path::new("")).join(RUN_FILE);
     if !path.is_file() {

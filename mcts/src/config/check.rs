@@ -1,6 +1,6 @@
-//! The range of every setting of a search.
+//! Range checks of all settings of a search.
 //!
-//! Whoever reads settings from files or flags calls this before a search begins.
+//! Every reader of settings from files or flags calls these checks before a search begins.
 
 use regrowth_policy::{BadGrades, Boundary, OptionOrder};
 
@@ -12,7 +12,8 @@ use crate::SearchError;
 use crate::stop::StopRule;
 use crate::tree::bits::{MAX_CHILDREN, MAX_IN_FLIGHT};
 
-/// Candidates of a node: a step of the reference solution may join them.
+/// Maximum number of candidates of a node. One child is reserved, because a step of the reference solution
+/// may be added.
 const MOST_CANDIDATES: usize = MAX_CHILDREN - 1;
 
 impl SearchConfig {
@@ -53,7 +54,7 @@ impl SearchConfig {
         )
     }
 
-    /// Checks that the settings of the judge fit the form in which it is asked.
+    /// Checks that the judge's settings are compatible with its form.
     fn check_judge(&self) -> Result<(), SearchError> {
         let asks = matches!(
             self.value.judge,
@@ -83,7 +84,7 @@ impl SearchConfig {
         check("value.judge", expected, format!("{:?}", self.value.judge), ok)
     }
 
-    /// Checks what the judge is asked in a user's own words.
+    /// Checks the user-defined texts of the judge: grades and follow-ups.
     fn check_texts(&self) -> Result<(), SearchError> {
         let ValueConfig { judge, grades, follow_ups, order, .. } = &self.value;
         grades.check().map_err(|BadGrades { field, expected, got }| SearchError::Config {
@@ -124,7 +125,7 @@ impl SearchConfig {
         Ok(())
     }
 
-    /// Checks that a stopping rule can do something, and what it says.
+    /// Checks the bound of a stopping rule, and that the rule can take effect with the other settings.
     fn check_stop(&self, rule: StopRule) -> Result<(), SearchError> {
         let check = |expected, ok| check("stop", expected, format!("{rule:?}"), ok);
         check("bounds of at least 1", rule.bound() != Some(0))?;
@@ -147,7 +148,7 @@ impl SearchConfig {
         )
     }
 
-    /// Checks that a node can hold the children that are asked for.
+    /// Checks that a node can hold the configured number of children.
     fn check_breadth(&self) -> Result<(), SearchError> {
         let counts = [
             ("breadth[0]", self.breadth[0]),
@@ -162,7 +163,7 @@ impl SearchConfig {
         Ok(())
     }
 
-    /// Checks what is absent by default.
+    /// Checks the settings that are off by default.
     fn check_options(&self) -> Result<(), SearchError> {
         for rule in &self.stop {
             self.check_stop(*rule)?;
@@ -198,7 +199,7 @@ impl SearchConfig {
     }
 }
 
-/// One range check; `expected` is read by whoever set `field`.
+/// Returns an error unless `ok`. `expected` is shown to the user who set `field`.
 pub(crate) fn check(
     field: &'static str,
     expected: &'static str,

@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What decides which node is expanded next.
+/// Strategy that selects the node to expand next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Monte Carlo tree search.
     Mcts,
-    /// A step beam: of every level the `width` partial solutions with the highest value are kept.
+    /// A step beam: keeps the `width` partial solutions with the highest value on every level.
     Beam {
-        /// Partial solutions that are kept, at least 1.
+        /// Number of partial solutions to keep, at least 1.
         width: usize,
     },
 }
@@ -26,43 +26,44 @@ pub enum Selection {
     Uct,
 }
 
-/// Value that a child without completed visits competes with.
+/// Q used in selection for a child without completed visits (first-play urgency).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FirstPlay {
-    /// Its own reward (UCT: it comes first).
+    /// The child's own reward (UCT: the child is selected first).
     Own,
-    /// This value, any number.
+    /// This value; any finite number.
     Fixed(f64),
-    /// This much below its parent's V.
+    /// The parent's V minus this value; any finite number.
     BelowParent(f64),
 }
 
-/// Dirichlet noise: `(1 - weight) p + weight eta`.
+/// Dirichlet noise on priors: `(1 - weight) p + weight eta`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RootNoise {
-    /// Concentration, above 0.
+    /// Concentration of the Dirichlet distribution, above 0.
     pub alpha: f64,
     /// Share of the noise, in [0, 1].
     pub weight: f64,
 }
 
-/// What the depth limit counts from.
+/// Root from which the depth limit is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DepthLimit {
-    /// The problem: a node at depth `max_depth - 1` is completed to the end in one step.
+    /// The tree's root: a node at depth `max_depth - 1` gets forced completions, i.e. the rest of the
+    /// solution in one step.
     Absolute,
-    /// The search root: a simulation stops `max_depth` steps below it, nothing is completed by
-    /// force, and solutions end by themselves or by their token budget.
+    /// The search root: a simulation stops `max_depth` steps below it. No completion is forced; solutions end
+    /// by themselves or at their token limit.
     Relative,
-    /// Both at once: completed as by `Absolute`, and a simulation stops `max_depth - 1` steps, at
-    /// least one, below the search root (code, whose `depth_limit` is `max_depth - 1`).
+    /// Both: completions are forced as with `Absolute`, and a simulation stops `max_depth - 1` steps (at
+    /// least one) below the search root (code, whose `depth_limit` is `max_depth - 1`).
     Both,
 }
 
-/// How log-probabilities become a prior.
+/// Formula of a step's prior from its log-probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorRule {
@@ -72,7 +73,7 @@ pub enum PriorRule {
     LengthDivided,
 }
 
-/// How the values below a node become its own.
+/// How a node's value is computed from the values below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupWeights {
@@ -80,8 +81,8 @@ pub enum BackupWeights {
     AtLeastOne,
     /// Mean of the children's Q, weighted by visits: the paper.
     Visits,
-    /// Mean of the returns of the simulations that passed: plain Monte Carlo backup, the only form
-    /// whose cost does not grow with the breadth.
+    /// Mean of the returns of the simulations through the node: plain Monte Carlo backup, the only form whose
+    /// cost does not grow with the breadth.
     Returns,
 }
 
@@ -100,20 +101,20 @@ pub enum CommitRule {
     Value,
     /// Drawn with probability proportional to visits.
     Sampled,
-    /// Drawn with probability proportional to (exp(Q) x (1 + number of its children))^(1 / T), where
-    /// T = temperature x decay^depth of the search root: the code, third form. (There a child whose
-    /// Q is exactly 0 is never drawn, which is an accident and not copied.)
+    /// Drawn with probability proportional to (exp(Q) x (1 + number of its children))^(1 / T), where T =
+    /// temperature x decay^depth of the search root: the code, third form. (In the code a child whose Q is
+    /// exactly 0 is never drawn; that is an accident and not copied.)
     Tempered {
         /// T at the problem's root, above 0.
         temperature: f64,
-        /// Multiplies T with every step, above 0 and at most 1 (default 1: the code's command line).
+        /// Factor on T for every step of depth, above 0 and at most 1 (default 1: the code's command line).
         #[serde(default = "CommitRule::default_decay")]
         decay: f64,
     },
 }
 
 impl CommitRule {
-    /// `decay` of [`CommitRule::Tempered`] where none is set.
+    /// Default of `decay` in [`CommitRule::Tempered`].
     #[must_use]
     pub fn default_decay() -> f64 {
         1.0
@@ -124,10 +125,10 @@ impl CommitRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VisitSpread {
-    /// Their population variance.
+    /// Population variance of the visits.
     #[default]
     Variance,
-    /// The highest less the lowest: the code.
+    /// Highest minus lowest visits: the code.
     Range,
 }
 
@@ -140,30 +141,29 @@ pub enum JudgeForm {
     /// paper; with the prefix cached, only the question's tokens are computed.
     #[default]
     Question,
-    /// By the answer to that question in a prompt of its own, which restates the problem and the
-    /// whole solution so far (paper).
+    /// By the answer to the same question in a separate prompt, which restates the problem and the whole
+    /// solution so far (paper).
     Restated,
-    /// In such a prompt as well, but asked whether the solution so far heads in the right direction
+    /// As `restated`, but the question is whether the solution so far is heading in the right direction
     /// (code).
     Direction,
-    /// By the mean value of the grades that the judge may answer with, by their probabilities, asked right after the
-    /// step (`grades`).
+    /// By the probability-weighted mean of the judge's grades, asked right after the step (`grades`).
     Graded,
     /// By how much likelier approving follow-ups are than disapproving ones.
     #[cfg_attr(feature = "cli", value(alias = "follow_ups"))]
     FollowUps,
-    /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
+    /// By the log-likelihood of the solution so far; needs no judge request (ours).
     Likelihood,
-    /// As `likelihood`, but finished solutions by that of their answer: of all solutions of the tree
-    /// that state it, those found later included (ours).
+    /// As `likelihood`, but a finished solution is judged by the likelihood of its answer. That is the sum
+    /// over all solutions of the tree that state the answer, including those found later (ours).
     Answers,
-    /// By a linear probe on the policy's hidden state at the end of the step, fitted to verified outcomes:
-    /// nothing is asked.
+    /// By a linear probe on the policy's hidden state at the end of the step, fitted to verified outcomes;
+    /// needs no judge request.
     Probe,
 }
 
 impl JudgeForm {
-    /// Whether steps are judged by what is known of them already.
+    /// Whether this judge form needs no judge request.
     pub(super) fn asks_nothing(self) -> bool {
         matches!(self, Self::Likelihood | Self::Answers | Self::Probe)
     }

@@ -1,4 +1,4 @@
-//! Settings of what checks solutions and steps beside the reference answer's grader.
+//! Settings of the verifier that checks solutions and steps.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,24 +14,25 @@ use serde::{Deserialize, Serialize};
 use crate::SearchError;
 use crate::foreign::shown;
 
-/// What checks solutions and steps. Unknown keys are refused; a missing key takes its default.
+/// Settings of the verifier that checks solutions and steps. Unknown keys are refused; a missing key takes
+/// its default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifierConfig {
-    /// Command of a long-lived process that checks finished solutions in place of the built-in grader, by
-    /// JSON lines (docs/judges.md); outcomes are +1, -1 or, without a verdict, 0 (default none).
+    /// Command of a long-lived process that checks finished solutions in place of the built-in grader, over
+    /// JSON lines (docs/judges.md). Outcomes are +1, -1 or, without a verdict, 0 (default none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// Whether the command decides outcomes; if not, it is asked about steps alone, those that end a
-    /// solution among them, and the built-in grader decides (default true).
+    /// Whether the command decides outcomes (default true). If false, it only checks steps, including those
+    /// that end a solution, and the built-in grader decides outcomes.
     pub solutions: bool,
-    /// Whether the command is asked about every step as well; its score, or verdict as 1 or 0, then takes
-    /// the place of the self-evaluation (default false).
+    /// Whether the command also checks every step (default false). Its score, or its verdict as 1 or 0, then
+    /// replaces the self-evaluation.
     pub steps: bool,
-    /// Seconds that the command may take for one answer, 1 to 86,400 (default 30).
+    /// Time limit of the command for one answer, in seconds, 1 to 86,400 (default 30).
     pub timeout: u64,
-    /// Whether the tree's nodes record which plain equations of a step are false; what they cost is
-    /// `value.arithmetic` (default false).
+    /// Whether the tree's nodes record which equations between numbers in a step are false (default false).
+    /// The penalty for them is `value.arithmetic`.
     pub calculator: bool,
 }
 
@@ -57,11 +58,11 @@ impl VerifierConfig {
         super::check("verifier.steps", "false without `verifier.command`", self.steps, ok)
     }
 
-    /// The verifier that these settings name: the grader of reference answers, or the command, started.
-    /// `verdicts` keeps the command's findings; `log` gets its stderr and what happens to it.
+    /// Starts the verifier of these settings: the grader of reference answers, or the command. `verdicts` is
+    /// the file that stores the command's findings; `log` gets its stderr and messages about its process.
     ///
     /// # Errors
-    /// [`SearchError::Verifier`] when the command cannot be started or the file cannot be used.
+    /// [`SearchError::Verifier`] if the command cannot be started or the file cannot be used.
     pub fn start(
         &self,
         verdicts: Option<PathBuf>,
@@ -80,7 +81,7 @@ impl VerifierConfig {
     }
 }
 
-/// A command that is asked about steps; the built-in grader decides about solutions.
+/// A verifier whose command checks only steps; the built-in grader decides about solutions.
 struct StepVerifier(CommandVerifier);
 
 impl Verifier for StepVerifier {

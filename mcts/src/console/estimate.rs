@@ -1,7 +1,8 @@
-//! How long a phase will take, from how fast it was so far.
+//! Estimates the remaining time of a phase from its speed so far.
 //!
-//! Speed is measured from the first answer of this process on: what a log answers when a run resumes
-//! costs no time and must not make the rest look cheap. A figure that is a bound is called one.
+//! Speed is measured from the first response in this process. Responses that a log gives when a run resumes
+//! cost no time, and must not make the remaining work look fast. A figure that is a bound is labelled as a
+//! bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,47 +11,47 @@ use std::time::Duration;
 use regrowth_policy::decorate::Meter;
 use serde::{Deserialize, Serialize};
 
-/// Finished items from which their mean work stands for the items to come.
+/// Number of finished items from which their mean work is used for the remaining items.
 const ENOUGH_ITEMS: u64 = 5;
 
-/// Least time of measurement from which a speed means something.
+/// Minimum time of measurement for a speed.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
 
-/// What a phase is measured by.
+/// Unit in which the work of a phase is measured.
 #[derive(Debug, Clone, Default)]
 pub enum Work {
-    /// By its items alone.
+    /// Finished items.
     #[default]
     Items,
-    /// By answered calls, one an item: items are delivered in order, answers come earlier.
+    /// Answered calls, one per item: items are delivered in order, but responses arrive earlier.
     Calls,
-    /// By a count that grows while items are in flight (simulations of trees), of which one item takes
-    /// at most so many.
+    /// A counter that grows while items are in flight (simulations of trees), and its maximum for one item.
     Counted(Arc<AtomicU64>, u64),
 }
 
-/// What comes behind the phase in hand, given the seconds that the phase will have taken as a whole.
+/// Time of everything after the current phase. The argument is the total time of the current phase, in
+/// seconds.
 pub type Rest = Box<dyn Fn(f64) -> Remaining + Send>;
 
-/// Time that is left.
+/// Remaining time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Remaining {
-    /// Seconds.
+    /// Number of seconds.
     pub seconds: f64,
-    /// How they are meant.
+    /// How exact the number is.
     pub bound: Bound,
 }
 
-/// How a figure is meant.
+/// How exact a figure is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// As an estimate.
+    /// An estimate.
     #[default]
     About,
-    /// It may well be less.
+    /// An upper bound; the actual time may be much shorter.
     AtMost,
-    /// Something is not in it.
+    /// A lower bound; some work is not included.
     AtLeast,
 }
 
@@ -65,7 +66,8 @@ impl std::fmt::Display for Bound {
 }
 
 impl Remaining {
-    /// This and what comes behind it; nothing where one is more and the other less than it says.
+    /// The sum of this time and the time after it. `None` if one is an upper bound and the other a lower
+    /// bound.
     pub(super) fn and(self, behind: Self) -> Option<Self> {
         let bound = match (self.bound, behind.bound) {
             (one, other) if one == other => one,
@@ -76,14 +78,14 @@ impl Remaining {
     }
 }
 
-/// How far a phase is.
+/// Progress of a phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Standing {
-    /// Items that are done, those of earlier processes included.
+    /// Number of finished items, including those of earlier processes.
     pub(super) done: u64,
-    /// Items that were done before.
+    /// Number of items finished by earlier processes.
     pub(super) before: u64,
-    /// Items of the phase; 0 if that is not known.
+    /// Number of all items of the phase; 0 if unknown.
     pub(super) total: u64,
     /// Work of the items that this process finished.
     pub(super) finished_work: u64,
@@ -93,7 +95,7 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) struct TimeEstimate {
     work: Work,
-    /// Calls when the phase began.
+    /// Number of calls when the phase began.
     calls: u64,
     /// Work and time when the first call of this process was answered.
     base: Option<(f64, Duration)>,
@@ -104,7 +106,8 @@ impl TimeEstimate {
         Self { work, calls: meter.calls(), base: None }
     }
 
-    /// Items that are done: answered ones too, where an item is one call and waits for its turn.
+    /// Number of finished items. If an item is one call, items that are answered but not delivered yet are
+    /// included.
     pub(super) fn done(&self, at: Standing, meter: &Meter) -> u64 {
         match self.work {
             Work::Calls => at.done.max(at.before + meter.calls() - self.calls).min(at.total),
@@ -112,7 +115,7 @@ impl TimeEstimate {
         }
     }
 
-    /// Time left, `elapsed` after the beginning; `None` while there is nothing to tell it from.
+    /// Remaining time, `elapsed` after the beginning; `None` while there is too little data.
     pub(super) fn remaining(
         &mut self,
         at: Standing,
@@ -169,10 +172,10 @@ impl WorkShare {
     }
 }
 
-/// Seconds in words, with two units at most.
+/// Seconds in words, with at most two units.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
-    // A negative or unknown number of seconds is none.
+    // A negative number of seconds or NaN is shown as 0.
     let seconds = seconds.max(0.0).round() as u64;
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, s) => format!("{s} s"),
@@ -209,7 +212,7 @@ mod tests {
         let count = Arc::new(AtomicU64::new(0));
         let mut estimate = TimeEstimate::new(Work::Counted(count.clone(), 10), &meter);
         let at = |done, finished_work| Standing { done, before: 0, total: 20, finished_work };
-        // Nothing was answered yet but by a log, however much.
+        // Only a log has answered so far, although with many simulations.
         count.store(40, Ordering::Relaxed);
         assert_eq!(estimate.remaining(at(0, 0), &meter, seconds(5)), None);
         meter.answered(&Response::Scores(Scores {
@@ -219,10 +222,10 @@ mod tests {
         }));
         assert_eq!(estimate.remaining(at(0, 0), &meter, seconds(6)), None);
         count.store(80, Ordering::Relaxed);
-        // 40 more in 10 seconds, at most 120 of 200 to come.
+        // 40 more simulations in 10 seconds; at most 120 of 200 remain.
         let left = estimate.remaining(at(0, 0), &meter, seconds(16)).unwrap();
         assert_eq!((left.seconds, left.bound), (30.0, Bound::AtMost));
-        // Ten trees took 5 simulations each: 50 are to come of 100, 20 of them are done.
+        // Ten trees took 5 simulations each, so 100 are expected in total; 70 are done.
         count.store(70, Ordering::Relaxed);
         let left = estimate.remaining(at(10, 50), &meter, seconds(16)).unwrap();
         assert_eq!((left.seconds, left.bound), (10.0, Bound::About));

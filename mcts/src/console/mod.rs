@@ -1,7 +1,7 @@
-//! What the binaries of this workspace say: results on stdout, notes and progress on stderr.
+//! Output of the binaries of this workspace: results on stdout, messages and progress on stderr.
 //!
-//! Nobody reading is no failure: a pipe that was closed (`2>&1 | head`) ends nothing. The library's
-//! own functions never call this; `mcts` and `regrowth` do.
+//! A closed pipe (`2>&1 | head`) is not an error. Only `mcts` and `regrowth` call these functions, never the
+//! library's own functions.
 
 mod estimate;
 mod monitor;
@@ -18,15 +18,15 @@ pub use monitor::{Monitor, Phase};
 pub use signal::on_signal;
 pub use state::{PROGRESS_FILE, ProgressState};
 
-/// The bar that is drawn at the moment: a note must not be written into it.
+/// The progress bar that is drawn at the moment; a message must not be written into it.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Writes a line to stderr. If nobody reads it any more, nothing happens.
+/// Writes a line to stderr. Does nothing if the reader has closed it.
 pub fn log(text: &str) {
-    // A poisoned lock holds a bar that is as good as before.
+    // No code panics while changing the bar, so poisoning can be ignored.
     let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let write = || {
-        // A closed stderr is no reason to lose the work of hours.
+        // A closed stderr is no reason to lose hours of work.
         let _ = writeln!(io::stderr().lock(), "{text}");
     };
     match bar {
@@ -40,10 +40,10 @@ pub fn warn(text: &str) {
     log(&format!("warning: {text}"));
 }
 
-/// Writes a line to stdout. If nobody reads it any more, nothing happens.
+/// Writes a line to stdout. Does nothing if the reader has closed it.
 ///
 /// # Errors
-/// What the system says of a stdout that is open and cannot be written, as on a full disk.
+/// The system's error if stdout is open and cannot be written, for example on a full disk.
 pub fn print_line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -52,14 +52,14 @@ pub fn print_line(text: &str) -> io::Result<()> {
     }
 }
 
-/// The command line of this process, as a shell takes it.
+/// The command line of this process, quoted for a shell.
 #[must_use]
 pub fn command_line() -> String {
     let words = std::env::args_os().map(|word| quoted(&word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 #[must_use]
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%#".contains(c);
@@ -69,7 +69,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// Makes `bar` the one that notes go around; `None` where there is none any more.
+/// Sets the bar that messages must not overwrite; `None` if there is no bar any more.
 fn show_bar(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }

@@ -1,7 +1,7 @@
-//! Progress of a command: a bar on a terminal, elsewhere a line at least every 30 seconds.
+//! Progress of a command: a bar on a terminal, otherwise a line at least every 30 seconds.
 //!
-//! One thread watches the phase in hand, so a line comes also while nothing finishes. The same figures
-//! go to `progress.json` in the folder of the run, for `regrowth status`.
+//! One thread watches the current phase, so lines appear even while nothing finishes. The same figures are
+//! written to `progress.json` in the folder of the run, for `regrowth status`.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,31 +16,31 @@ use super::estimate::{Rest, Standing, TimeEstimate, Work};
 use super::state::{ProgressState, unix_time};
 use super::{command_line, log, show_bar};
 
-/// Between two lines where there is no terminal: below 30 seconds, on a busy machine too.
+/// Time between two lines without a terminal: below 30 seconds, to keep that limit on a busy machine too.
 const LINE_EVERY: Duration = Duration::from_secs(25);
 
-/// Between two versions of `progress.json`.
+/// Time between two versions of `progress.json`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the phase is looked at, and the bar drawn.
+/// How often the phase is checked and the bar is drawn.
 const TICK: Duration = Duration::from_millis(500);
 
-/// A phase of a command, as it begins.
+/// Description of a phase of a command.
 #[derive(Default)]
 pub struct Phase {
-    /// Its name, as a line begins.
+    /// Name of the phase, at the beginning of its lines.
     pub name: String,
-    /// What its items are.
+    /// Unit of the items, such as "trees".
     pub unit: &'static str,
-    /// Items; 0 if that is not known yet.
+    /// Number of items; 0 if unknown.
     pub total: u64,
-    /// What its speed is measured by.
+    /// Unit in which the work of the phase is measured.
     pub work: Work,
-    /// What comes behind it.
+    /// Estimates the time of everything after this phase; `None` if unknown.
     pub rest: Option<Rest>,
 }
 
-/// How far a command is. Dropped, it is silent.
+/// Reports the progress of a command. After it is dropped, nothing is printed.
 pub struct Monitor {
     shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
@@ -48,7 +48,7 @@ pub struct Monitor {
 
 struct Shared {
     now: Mutex<Now>,
-    /// Told when there is no more to watch.
+    /// Notified when there is nothing more to watch.
     ended: Condvar,
     meter: Arc<Meter>,
     started: u64,
@@ -57,15 +57,15 @@ struct Shared {
 #[derive(Default)]
 struct Now {
     over: bool,
-    /// Where `progress.json` goes.
+    /// Folder of `progress.json`.
     folder: Option<PathBuf>,
     phase: Option<Running>,
-    /// When a line was written and the file, last.
+    /// When a line was last written, and when the file was last written.
     line: Option<Instant>,
     state: Option<Instant>,
 }
 
-/// The phase in hand.
+/// The current phase.
 struct Running {
     phase: Phase,
     at: Standing,
@@ -78,7 +78,7 @@ struct Running {
 }
 
 impl Monitor {
-    /// Watches what `meter` counts.
+    /// Watches the model calls that `meter` counts.
     #[must_use]
     pub fn new(meter: Arc<Meter>) -> Self {
         let now = Mutex::new(Now::default());
@@ -88,12 +88,12 @@ impl Monitor {
         Self { shared, watcher }
     }
 
-    /// From here on `progress.json` is kept in `folder`, which this process holds.
+    /// From now on writes `progress.json` into `folder`, which this process has locked.
     pub fn keep_in(&self, folder: PathBuf) {
         self.shared.lock().folder = Some(folder);
     }
 
-    /// A phase begins; the one before is over.
+    /// Begins a phase; the phase before it ends.
     pub fn begin(&self, phase: Phase) {
         self.end();
         let shared = &*self.shared;
@@ -108,7 +108,7 @@ impl Monitor {
         shared.write_state(&mut now);
     }
 
-    /// So many items were done by an earlier process.
+    /// Sets the number of items that an earlier process finished.
     pub fn skip(&self, done: u64) {
         self.change(|running| {
             running.at.done = done;
@@ -116,7 +116,7 @@ impl Monitor {
         });
     }
 
-    /// One item more, which took so much work.
+    /// Adds one finished item, which took this much work.
     pub fn advance(&self, work: u64, message: String) {
         self.change(|running| {
             running.at.done += 1;
@@ -125,11 +125,11 @@ impl Monitor {
         });
     }
 
-    /// So many items are done, of so many.
+    /// Sets the number of finished items and the number of all items.
     pub fn set(&self, done: u64, total: u64, message: String) {
         self.change(|running| {
             if running.at.done == 0 {
-                // What an earlier process did is not this one's speed.
+                // Items finished by an earlier process must not count as this process's speed.
                 running.at.before = done.saturating_sub(1);
             }
             (running.at.done, running.at.total) = (done, total);
@@ -137,7 +137,7 @@ impl Monitor {
         });
     }
 
-    /// The phase in hand is over.
+    /// Ends the current phase.
     pub fn end(&self) {
         let shared = &*self.shared;
         let ended = shared.lock().phase.take();
@@ -150,7 +150,8 @@ impl Monitor {
         }
     }
 
-    /// The run in the folder is finished: its results say what there is to say.
+    /// Call when the run in the folder is finished. Removes `progress.json`, because the results contain
+    /// more.
     pub fn finished(&self) {
         self.end();
         if let Some(folder) = self.shared.lock().folder.take() {
@@ -167,7 +168,7 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        // What an interrupted run has reached stays in its file.
+        // The last progress of an interrupted run stays in its file.
         {
             let mut now = self.shared.lock();
             if now.phase.is_some() {
@@ -181,7 +182,7 @@ impl Drop for Monitor {
             bar.finish_and_clear();
         }
         if let Some(watcher) = self.watcher.take() {
-            // A panic there lost nothing.
+            // A panic of the watcher thread loses nothing.
             let _ = watcher.join();
         }
     }
@@ -189,11 +190,11 @@ impl Drop for Monitor {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Now> {
-        // Nothing half-changed is left behind a panic: single values are set.
+        // Poisoning can be ignored: only single values are set under this lock.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the phase in hand until there is no more to watch.
+    /// Watches the current phase until the monitor is dropped.
     fn watch(&self) {
         let mut now = self.lock();
         while !now.over {
@@ -223,7 +224,7 @@ impl Shared {
         *state = Some(Instant::now());
     }
 
-    /// How far the phase is, with what is left of it if `left`.
+    /// Progress of the phase; if `left`, with the remaining time.
     fn state(&self, running: &mut Running, left: bool) -> ProgressState {
         let elapsed = running.started.elapsed();
         let remaining = running.estimate.remaining(running.at, &self.meter, elapsed);
@@ -263,7 +264,7 @@ impl Running {
         Self { phase, at, message, started, estimate, calls, tokens, bar }
     }
 
-    /// What is said when the phase begins.
+    /// Line printed when the phase begins.
     fn heading(&self) -> String {
         let Phase { name, unit, total, .. } = &self.phase;
         if *total > 0 { format!("{name}: {total} {unit}") } else { name.clone() }

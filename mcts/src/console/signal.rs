@@ -1,22 +1,22 @@
-//! SIGINT, SIGTERM and SIGHUP end a run where nothing is lost; a second one ends it now.
+//! SIGINT, SIGTERM and SIGHUP end a run without loss of results; a second signal ends it at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::log;
 
-/// Exit code after a second signal: 128 and the number of SIGINT, as shells report it.
+/// Exit code after a second signal: 128 plus the number of SIGINT, as shells report it.
 const KILLED: i32 = 130;
 
-/// Sets `cancel` when a signal comes, and says what is waited for.
+/// Sets `cancel` when a signal arrives, and logs what the process is waiting for.
 ///
 /// # Errors
-/// When the handler cannot be installed.
+/// If the handler cannot be installed.
 pub fn on_signal(cancel: Arc<AtomicBool>, waits_for: &'static str) -> Result<(), String> {
     ctrlc::set_handler(move || {
         // Relaxed: the flag carries no data.
         if cancel.swap(true, Ordering::Relaxed) {
-            // Everything on disk is whole at every moment; there is nothing to clean up.
+            // All files on disk are complete at every moment; there is nothing to clean up.
             std::process::exit(KILLED);
         }
         log(&format!("stopping: {waits_for}; press Ctrl-C again to stop at once"));

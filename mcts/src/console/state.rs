@@ -1,6 +1,6 @@
-//! `progress.json`: how far the run in a folder was when its process said so last.
+//! `progress.json`: the progress of the run in a folder, as last reported by its process.
 //!
-//! No result: it is removed when the run is finished, and a file that is missing or torn loses nothing.
+//! It is not a result: it is removed when the run is finished, and a missing or truncated file loses nothing.
 //! The file does not say whether the process is still running; the lock of the folder does.
 
 use std::path::Path;
@@ -13,53 +13,53 @@ use super::estimate::{Bound, Remaining};
 /// Name of the file in the folder of a run or a search.
 pub const PROGRESS_FILE: &str = "progress.json";
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProgressState {
-    /// Process that writes the file.
+    /// Id of the process that writes the file.
     pub pid: u32,
-    /// Its command line, which resumes a run that was stopped.
+    /// Command line of the process; it resumes a stopped run.
     pub command: String,
     /// When the process began, in seconds since 1970.
     pub started: u64,
     /// When the file was written, in seconds since 1970.
     pub updated: u64,
-    /// Phase in hand.
+    /// Name of the current phase.
     pub phase: String,
-    /// What its items are.
+    /// Unit of the phase's items.
     pub unit: String,
-    /// Items that are done.
+    /// Number of finished items.
     pub done: u64,
-    /// Items of the phase; 0 if that is not known.
+    /// Number of all items of the phase; 0 if unknown.
     pub total: u64,
-    /// What is said of the items.
+    /// Message about the items.
     pub message: String,
-    /// Calls of the model that were answered in this phase by this process.
+    /// Number of model calls that were answered in this phase by this process.
     pub model_calls: u64,
     /// Tokens computed per second in this phase.
     pub tokens_per_second: f64,
-    /// Seconds of this phase so far.
+    /// Seconds since the start of this phase.
     pub phase_seconds: f64,
-    /// Seconds until the phase ends, where that can be told.
+    /// Seconds until the phase ends; `None` if unknown.
     pub phase_seconds_left: Option<f64>,
-    /// How that is meant.
+    /// How exact `phase_seconds_left` is.
     pub phase_bound: Bound,
-    /// Seconds until the run ends, where that can be told.
+    /// Seconds until the run ends; `None` if unknown.
     pub run_seconds_left: Option<f64>,
-    /// How that is meant; at least, where some kind of phase was not seen yet.
+    /// How exact `run_seconds_left` is; a lower bound if some kind of phase was not seen yet.
     pub run_bound: Bound,
 }
 
 impl ProgressState {
-    /// What the process in `folder` said last; `None` where it said nothing.
+    /// The last report of the process in `folder`; `None` if there is none.
     #[must_use]
     pub fn read(folder: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(folder.join(PROGRESS_FILE)).ok()?).ok()
     }
 
-    /// Writes the file by a rename, so that a reader finds it whole. It is no result: if it cannot be
-    /// written, the run goes on without.
+    /// Writes the file by a rename, so that a reader always finds a complete file. If it cannot be written,
+    /// the run continues without it, because it is not a result.
     pub(super) fn write(&self, folder: &Path) {
         let staged = folder.join(format!(".{PROGRESS_FILE}.tmp"));
         let Ok(text) = serde_json::to_vec_pretty(self) else { return };
@@ -68,12 +68,12 @@ impl ProgressState {
         }
     }
 
-    /// Removes the file: the run is finished, and its results say more.
+    /// Removes the file of a finished run; its results contain more.
     pub(super) fn remove(folder: &Path) {
         let _ = std::fs::remove_file(folder.join(PROGRESS_FILE));
     }
 
-    /// The phase in words, with a figure for each thing that is known.
+    /// The phase in words, with all known figures.
     #[must_use]
     pub fn text(&self) -> String {
         let Self { done, total, unit, .. } = self;

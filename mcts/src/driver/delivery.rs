@@ -1,6 +1,6 @@
-//! Ended trees in the order of the problems, and their sums.
+//! Delivers ended trees in the order of the problems, and sums up their counts.
 //!
-//! A tree that ends before its turn waits here, and a new one starts for each that is delivered.
+//! A tree that ends before its turn waits here. For each delivered tree, a new one starts.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,19 @@ use regrowth_datasets::Problem;
 use super::{Cost, Done, Report, SearchObserver, SearchSummary, Shared};
 use crate::SearchError;
 
-/// How many skipped problems a summary names.
+/// Maximum number of skipped problems listed in a summary.
 const SKIPPED_EXAMPLES: usize = 20;
 
-/// Trees on their way to an observer.
+/// Passes trees to an observer.
 pub(super) struct Delivery<'a> {
     shared: Shared<'a>,
-    /// Indices of problems whose trees may start; how many of them are ahead is `window`.
+    /// Queue of indices of problems whose trees may start. `window` is how far they may be ahead of the next
+    /// delivery.
     jobs: Sender<usize>,
     window: usize,
     observer: &'a mut dyn SearchObserver,
     summary: SearchSummary,
-    /// Trees that ended before one that comes before them.
+    /// Ended trees that wait for the tree of an earlier problem.
     early: BTreeMap<usize, Done>,
     next: usize,
 }
@@ -42,7 +43,7 @@ impl<'a> Delivery<'a> {
         Self { shared, jobs, window, observer, summary, early: BTreeMap::new(), next: 0 }
     }
 
-    /// Delivers until all is delivered or no worker is left, as after a cancel.
+    /// Delivers until all trees are delivered, or until no worker is left (after a cancellation).
     pub(super) fn run(mut self, ended: &Receiver<Report>) -> Result<SearchSummary, SearchError> {
         while self.next < self.shared.problems.len() {
             let Ok(report) = ended.recv() else { break };
@@ -58,14 +59,14 @@ impl<'a> Delivery<'a> {
         Ok(self.summary)
     }
 
-    /// Delivers what the order allows, and lets one tree start for each.
+    /// Stores an ended tree, delivers all trees whose turn has come, and lets one new tree start for each.
     fn take(&mut self, done: Done) {
         self.observer.ended(done.result.as_ref().ok());
         self.early.insert(done.index, done);
         while let Some(done) = self.early.remove(&self.next) {
             let start = self.next.saturating_add(self.window);
             if start < self.shared.problems.len() {
-                // Workers that are gone have said why.
+                // If the send fails, all workers have ended and have reported why.
                 let _ = self.jobs.send(start);
             }
             self.next += 1;
@@ -73,7 +74,8 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// What a cancelled search does with the trees whose turn did not come.
+    /// Handles the ended trees whose turn did not come in a cancelled search: delivers them if `keep_all`,
+    /// otherwise counts only their cost.
     fn leave_none(&mut self) {
         for (_, done) in std::mem::take(&mut self.early) {
             if self.shared.options.keep_all {
@@ -92,7 +94,7 @@ impl<'a> Delivery<'a> {
 }
 
 impl SearchSummary {
-    /// Adds what a search of other problems with the same settings did.
+    /// Adds the summary of a search of other problems with the same settings.
     pub fn add_part(&mut self, part: &Self) {
         self.problems += part.problems;
         self.trees += part.trees;

@@ -1,6 +1,6 @@
-//! One thread of a search: it owns its trees and a channel for their answers.
+//! One thread of a search. It owns its trees and a channel for the policy's responses.
 //!
-//! A tree that waits costs no thread.
+//! A waiting tree needs no thread of its own.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -15,20 +15,20 @@ use super::{Cost, Done, Report, Shared};
 use crate::search::{Subject, TreeSearch, TreeStatus};
 use crate::{SearchError, SkipReason, TreeRecord};
 
-/// How often a waiting worker looks whether the search is over.
+/// How often a waiting worker checks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 
-/// Advances its own trees with the answers that come.
+/// Advances its own trees with the responses that arrive.
 pub(super) struct Worker<'a> {
     shared: Shared<'a>,
     jobs: Receiver<usize>,
     reports: Sender<Report>,
-    /// Trees that it holds at most.
+    /// Maximum number of trees held at once.
     capacity: usize,
     active: HashMap<u32, Active<'a>>,
-    /// Number of the next tree; the upper half of its request ids.
+    /// Number of the next tree, used as the upper half of its request ids.
     serial: u32,
-    /// Where the policy answers.
+    /// Channel on which the policy responds.
     reply: Sender<Answered>,
     answers: Receiver<Answered>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Worker<'a> {
 struct Active<'a> {
     index: usize,
     search: TreeSearch<'a>,
-    /// Simulations that were counted.
+    /// Number of this tree's simulations already added to `RunOptions::simulated`.
     simulated: u64,
 }
 
@@ -59,13 +59,14 @@ impl<'a> Worker<'a> {
         Self { shared, jobs, reports, capacity, active, serial: 0, reply, answers }
     }
 
-    /// Works until there is no problem left, the search is cancelled or nobody listens. A panic, of
-    /// the policy or the verifier perhaps, is reported: the others would wait for its trees for ever.
+    /// Works until no problem is left, the search is cancelled or the delivery has ended. A panic (of the
+    /// policy or the verifier, for example) is reported; otherwise the delivery would wait for this worker's
+    /// trees forever.
     pub(super) fn run(self) {
         let reports = self.reports.clone();
-        // What the panic leaves half-done is dropped with the worker.
+        // Unwind safe: the state that a panic leaves inconsistent is dropped with the worker.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
-            // Nobody listens only where another worker has failed already.
+            // Sending fails only if another worker has already failed.
             let error = SearchError::Panicked { message: message(&*panic) };
             let _ = reports.send(Report::Failed(error));
         }
@@ -90,12 +91,12 @@ impl<'a> Worker<'a> {
             }
         }
         for active in self.active.values() {
-            // A search that has failed listens no more.
+            // Sending fails if the search has failed; the cost is not needed then.
             let _ = self.reports.send(Report::Unfinished(active.cost()));
         }
     }
 
-    /// Begins a tree; false when nobody listens any more.
+    /// Starts a tree. Returns false if this worker should stop.
     fn start(&mut self, index: usize) -> bool {
         let shared = self.shared;
         let problem = &shared.problems[index];
@@ -116,7 +117,7 @@ impl<'a> Worker<'a> {
         self.after_change(serial)
     }
 
-    /// Hands an answer to its tree; false when nobody listens any more.
+    /// Passes a response to its tree. Returns false if this worker should stop.
     fn on_answer(&mut self, answered: Answered) -> bool {
         // A policy that is gone or cannot write its log will not recover.
         let answered = match answered {
@@ -126,13 +127,13 @@ impl<'a> Worker<'a> {
             answered => answered,
         };
         let serial = (answered.request_id >> 32) as u32;
-        // A tree that was given up may still get answers.
+        // Responses may still arrive for a tree that was given up.
         let Some(active) = self.active.get_mut(&serial) else { return true };
         active.search.receive(answered.request_id & u64::from(u32::MAX), answered.result);
         self.after_change(serial)
     }
 
-    /// Submits what a tree newly asks, or reports its end.
+    /// Submits the tree's new requests, or reports its end. Returns false if this worker should stop.
     fn after_change(&mut self, serial: u32) -> bool {
         let Some(active) = self.active.get_mut(&serial) else { return true };
         for ask in active.search.poll_requests() {
@@ -175,7 +176,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What a panic says.
+/// Message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

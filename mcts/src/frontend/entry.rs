@@ -1,4 +1,4 @@
-//! How a program begins and ends: exit codes, and what is said of a failure.
+//! Entry point of a program: exit codes, and the message for a failure.
 
 use std::fmt::Display;
 use std::panic::{UnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use regrowth_policy::PolicyError;
 use crate::SearchError;
 use crate::console::log;
 
-/// What the help of a program says of its exit codes.
+/// Exit codes, as described in a program's help.
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 2 usage, 3 bad or unwritable file, 4 policy, server or verifier failed, 5 stopped by a signal, \
 a budget or a gate, 70 internal error.";
@@ -19,15 +19,15 @@ a budget or a gate, 70 internal error.";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The command line or the settings ask for something impossible.
+    /// The command line or the settings request something impossible.
     Usage = 2,
-    /// A file cannot be read or written, or does not hold what it should.
+    /// A file cannot be read or written, or has unexpected content.
     File = 3,
     /// The policy or the verifier could not be loaded, or failed.
     Policy = 4,
     /// Stopped by a signal, a budget or a gate; the same command resumes.
     Stopped = 5,
-    /// A fault of this program.
+    /// A bug in this program.
     Internal = 70,
 }
 
@@ -46,7 +46,7 @@ impl From<&PolicyError> for Exit {
             PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
                 Self::Usage
             }
-            // The log of a search is a file like any other.
+            // The log of a search is an ordinary file.
             PolicyError::PromptFile { .. } | PolicyError::Write { .. } => Self::File,
             PolicyError::Panicked => Self::Internal,
             _ => Self::Policy,
@@ -69,12 +69,14 @@ impl From<&SearchError> for Exit {
     }
 }
 
-/// Runs a program: a failure is told on stderr and becomes an exit code, and so does a panic.
+/// Runs a program. A failure is printed to stderr and becomes an exit code; a panic becomes an exit code as
+/// well.
 pub fn run<E: Display>(
     program: impl FnOnce() -> Result<(), E> + UnwindSafe,
     kind: impl FnOnce(&E) -> Exit,
 ) -> ExitCode {
-    // What a panic left half-done ends with the process; its message was printed as it happened.
+    // Unwind safe: state that a panic leaves inconsistent ends with the process. The panic's message was
+    // already printed.
     let exit = match catch_unwind(program) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => {

@@ -1,21 +1,21 @@
 //! Help in two lengths: `--help` shows the flags that most users need, `--help-all` every flag with the
 //! meaning of every value.
 //!
-//! A flag that only `--help-all` shows is marked `hide = true` where it is declared.
+//! A flag that only `--help-all` shows is marked `hide = true` in its declaration.
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command, FromArgMatches};
 use toml::{Table, Value};
 
-/// Flags on the first screen of a command at most: a terminal shows about so many lines.
+/// Maximum number of flags in a command's `--help`: about as many lines as a terminal shows.
 pub const MOST_FLAGS: usize = 15;
 
-/// Group of the flags that every command has.
+/// Heading of the flags that every command has.
 const HELP_GROUP: &str = "Help";
 
-/// Parses the command line of this process; help, version and errors end the process as clap does.
-/// Without a command it is that of `default`, where there is one.
+/// Parses the command line of this process. Help, version and errors end the process as in clap. Without a
+/// command, `default` is used, if there is one.
 #[must_use]
 pub fn parse<P: FromArgMatches>(command: Command, default: Option<&str>) -> P {
     let mut words: Vec<OsString> = std::env::args_os().collect();
@@ -29,7 +29,7 @@ pub fn parse<P: FromArgMatches>(command: Command, default: Option<&str>) -> P {
     P::from_arg_matches_mut(&mut matches).unwrap_or_else(|e| e.format(&mut command).exit())
 }
 
-/// Gives `--help` and `--help-all` to a command and to those below it.
+/// Adds `--help` and `--help-all` to a command and its subcommands.
 #[must_use]
 pub fn with_help(command: Command) -> Command {
     let short = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
@@ -41,7 +41,7 @@ pub fn with_help(command: Command) -> Command {
         .mut_subcommands(with_help)
 }
 
-/// Gives `--version` to a program.
+/// Adds `--version` to a program.
 #[must_use]
 pub fn version(command: Command, text: String) -> Command {
     let flag = Arg::new("version").short('V').long("version").action(ArgAction::Version);
@@ -51,8 +51,7 @@ pub fn version(command: Command, text: String) -> Command {
         .arg(flag.help("Print version, commit and features").help_heading(HELP_GROUP))
 }
 
-/// What `--version` says: the version, the commit that was built where it is known, and the features
-/// that are on.
+/// Text of `--version`: the version, the commit of the build if it is known, and the enabled features.
 #[must_use]
 pub fn version_text(version: &str, features: &[(&str, bool)]) -> String {
     let on = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
@@ -61,13 +60,13 @@ pub fn version_text(version: &str, features: &[(&str, bool)]) -> String {
     format!("{version} ({commit}features: {on})")
 }
 
-/// The command with all of its flags in its help.
+/// The command with no flag hidden from its help.
 #[must_use]
 pub fn unhidden(command: Command) -> Command {
     command.mut_args(|arg| arg.hide(false)).mut_subcommands(unhidden)
 }
 
-/// Leaves the flags of a group to `--help-all`.
+/// Shows the flags of a group only in `--help-all`.
 #[must_use]
 pub fn hide_group(command: Command, group: &str) -> Command {
     command.mut_args(|arg| {
@@ -76,9 +75,9 @@ pub fn hide_group(command: Command, group: &str) -> Command {
     })
 }
 
-/// Says in the help of flags that mirror a setting what the presets set it to. `mirrored` pairs the id of
-/// a flag with its setting; `presets` are names with their settings, the last being that of all policies
-/// which the others do not name.
+/// Adds the presets' values to the help of flags that mirror a setting. `mirrored` pairs the id of a flag
+/// with its setting. `presets` are names with their settings; the last one applies to all policies that the
+/// others do not name.
 #[must_use]
 pub fn with_defaults(
     command: Command,
@@ -92,7 +91,7 @@ pub fn with_defaults(
     })
 }
 
-/// Says in the help of a flag what it is where it is not given.
+/// Adds the default of a flag to its help.
 #[must_use]
 pub fn with_default(arg: Arg, default: &str) -> Arg {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
@@ -100,12 +99,12 @@ pub fn with_default(arg: Arg, default: &str) -> Arg {
     arg.help(format!("{help} [default: {default}]"))
 }
 
-/// The value of a setting, which `setting` names with dots, in the presets: one value, or that of each;
-/// the last preset stands for all that are not named.
+/// The value of a setting in the presets; `setting` is a dotted name. One value if all presets agree,
+/// otherwise the value of each; the last preset stands for all that are not named.
 #[must_use]
 pub fn described(setting: &str, presets: &[(&str, Table)]) -> String {
     let shown = |table: &Table| match at(table, setting) {
-        // A name of a value, not a path or a text.
+        // The name of an enum value, not a path or a text.
         Some(Value::String(text)) if text.chars().all(|c| c.is_ascii_lowercase() || c == '_') => {
             text.replace('_', "-")
         }

@@ -1,4 +1,4 @@
-//! Completions for shells, and man pages.
+//! Shell completions and man pages.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct CompletionArgs {
 }
 
 impl CompletionArgs {
-    /// The script that completes all flags of a program.
+    /// Script that completes all flags of a program.
     #[must_use]
     pub fn script(&self, command: Command) -> Vec<u8> {
         let mut script = Vec::new();
@@ -32,7 +32,7 @@ impl CompletionArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct ManualArgs {
-    /// Folder for the pages, one per command; it is made where there is none.
+    /// Folder for the man pages, one per command; it is created if it does not exist
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -41,7 +41,7 @@ impl ManualArgs {
     /// Writes the man pages of a program, with all of its flags.
     ///
     /// # Errors
-    /// When a page cannot be written.
+    /// If a page cannot be written.
     pub fn write(&self, command: Command) -> io::Result<()> {
         std::fs::create_dir_all(&self.dir)?;
         clap_mangen::generate_to(unhidden(command), &self.dir)

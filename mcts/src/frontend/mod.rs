@@ -1,7 +1,8 @@
-//! What the command lines of `mcts` and `regrowth` share: help in two lengths, `--set`, the settings
-//! file as it is documented, exit codes, completions and man pages.
+//! Code shared by the command lines of `mcts` and `regrowth`: help in two lengths, `--set`, the documented
+//! settings file, exit codes, completions and man pages.
 //!
-//! Both binaries describe their flags with clap; here these descriptions become one front end.
+//! Both binaries describe their flags with clap; this module builds the user interface from these
+//! descriptions.
 
 mod entry;
 mod help;

@@ -7,23 +7,23 @@ use toml::{Table, Value};
 use super::SettingsTree;
 use crate::settings::overlay;
 
-/// The flag of every command that takes settings.
+/// The flag of every command that has settings.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SetFlags {
-    /// A key of the settings file, as search.c_puct=2; may be given several times; wins over the file,
-    /// flags of their own name win over it [default: none]
+    /// Set a key of the settings file, such as search.c_puct=2; may be given several times; overrides the
+    /// file, and is overridden by the setting's own flag [default: none]
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Settings")]
     set: Vec<Assignment>,
 }
 
-/// A setting and its value.
+/// A setting and its new value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     key: String,
     value: Value,
 }
 
-/// `KEY=VALUE`: a dotted key of the settings file and a TOML value, where a text needs no quotes.
+/// Parses `KEY=VALUE`: a dotted key of the settings file and a TOML value; a text needs no quotes.
 impl FromStr for Assignment {
     type Err = String;
 
@@ -33,7 +33,7 @@ impl FromStr for Assignment {
             .filter(|(key, _)| !key.trim().is_empty())
             .ok_or("expected KEY=VALUE, as search.c_puct=2")?;
         let table = format!("value = {value}").parse::<Table>();
-        // More than one key is a text that happens to hold a line break.
+        // If there is more than one key, the value is a text that contains a line break.
         let parsed =
             table.ok().filter(|table| table.len() == 1).and_then(|mut t| t.remove("value"));
         let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
@@ -42,10 +42,10 @@ impl FromStr for Assignment {
 }
 
 impl SetFlags {
-    /// `table` with what the flags set.
+    /// Returns `table` with the values set by the flags.
     ///
     /// # Errors
-    /// Names the nearest key where a key is not one of `known`.
+    /// If a key is not one of `known`; the message gives the nearest known key.
     pub fn over(&self, table: Table, known: &SettingsTree) -> Result<Table, String> {
         let mut table = table;
         for Assignment { key, value } in &self.set {

@@ -1,38 +1,38 @@
-//! The settings as their types describe them: names, types and doc comments.
+//! The settings as described by their types: names, types and doc comments.
 //!
-//! schemars reads them from the declarations, so the settings file that `config` prints, the settings
-//! reference and the keys that `--set` knows cannot differ from the code.
+//! schemars reads these descriptions from the declarations. So the settings file that `config` prints, the
+//! settings reference and the keys that `--set` accepts cannot differ from the code.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-/// Width of the lines of a commented settings file.
+/// Line width of a commented settings file.
 const WIDTH: usize = 100;
 
-/// All settings that a command knows.
+/// All settings of a command.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsTree {
     settings: Vec<Setting>,
-    /// Keys that had other names: the old one and today's.
+    /// Keys that had other names: the old one and the current one.
     old_names: &'static [(&'static str, &'static str)],
 }
 
 /// One setting, or a table of settings.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Its key in the table that holds it.
+    /// Key of the setting in its table.
     pub key: String,
-    /// What its doc comment says.
+    /// Doc comment of the setting.
     pub doc: String,
-    /// What a value is, as `integer` or `one of "a", "b"`.
+    /// Type of the value, such as `integer` or `one of "a", "b"`.
     pub kind: String,
-    /// Forms of a value, each with what it means.
+    /// Forms of the value, each with its meaning.
     pub values: Vec<(String, String)>,
-    /// Names in these forms, as the code spells them.
+    /// Names in these forms, spelled as in the code.
     names: Vec<String>,
-    /// The settings of a table.
+    /// The settings of the table, if this is one.
     pub inner: SettingsTree,
 }
 
@@ -43,7 +43,7 @@ impl SettingsTree {
         Self::read(schema::<T>().as_value())
     }
 
-    /// With a setting of another type.
+    /// Adds a setting of another type.
     #[must_use]
     pub fn with<T: JsonSchema>(mut self, key: &str, doc: &str) -> Self {
         let found = Setting::read(key, schema::<T>().as_value());
@@ -51,27 +51,27 @@ impl SettingsTree {
         self
     }
 
-    /// With keys that are still read under an old name: the old one and today's.
+    /// Adds keys that can still be read under an old name: the old one and the current one.
     #[must_use]
     pub fn with_old_names(self, old_names: &'static [(&'static str, &'static str)]) -> Self {
         Self { old_names, ..self }
     }
 
-    /// The setting of a key, which may be an old name.
+    /// The setting with this key, which may be an old name.
     fn setting(&self, key: &str) -> Option<&Setting> {
         let renamed = self.old_names.iter().find(|(old, _)| *old == key);
         let key = renamed.map_or(key, |(_, new)| new);
         self.settings.iter().find(|setting| setting.key == key)
     }
 
-    /// The table at a key alone.
+    /// A tree with only the table at this key.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
         let found = self.settings.iter().filter(|setting| setting.key == key);
         Self { settings: found.cloned().collect(), ..Self::default() }
     }
 
-    /// The settings, those with a value in every file first; in the order of their declaration.
+    /// The settings, in the order of their declaration; settings that are written to every file come first.
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
@@ -81,7 +81,8 @@ impl SettingsTree {
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
             return Self::default();
         };
-        // Properties have no order of their own; what is always written is listed as it is declared.
+        // Properties have no order of their own; those that are always written are listed in the order of
+        // their declaration.
         let written = schema.get("required").and_then(Json::as_array).into_iter().flatten();
         let written: Vec<&str> = written.filter_map(Json::as_str).collect();
         let others = properties.keys().map(String::as_str).filter(|key| !written.contains(key));
@@ -97,8 +98,8 @@ impl SettingsTree {
         found.map(|setting| setting.inner.clone()).unwrap_or_default()
     }
 
-    /// A table with today's keys, and with the names of values as the code spells them: hyphens are as good
-    /// as underscores.
+    /// Returns the table with current keys, and with the names of values spelled as in the code: hyphens and
+    /// underscores are interchangeable.
     #[must_use]
     pub fn spelled(&self, table: Table) -> Table {
         let spell = |(key, value): (String, Value)| {
@@ -114,10 +115,10 @@ impl SettingsTree {
         table.into_iter().map(spell).collect()
     }
 
-    /// Checks that all keys of a table are known, and none is there under two names.
+    /// Checks that all keys of a table are known, and that none occurs under two names.
     ///
     /// # Errors
-    /// Names the first unknown key and the nearest known one, or both names.
+    /// A message with the first unknown key and the nearest known one, or with both names.
     pub fn check(&self, table: &Table) -> Result<(), String> {
         let both =
             |(old, new): &&(&str, &str)| table.contains_key(*old) && table.contains_key(*new);
@@ -133,7 +134,7 @@ impl SettingsTree {
         Err(format!("there is no setting `{unknown}`{nearest}"))
     }
 
-    /// The first key of a table that is not known, by its dotted name.
+    /// Dotted name of the first unknown key of a table; `None` if all keys are known.
     fn unknown(&self, above: &str, table: &Table) -> Option<String> {
         table.iter().find_map(|(key, value)| {
             let name = joined(above, key);
@@ -156,8 +157,8 @@ impl SettingsTree {
         }
     }
 
-    /// A settings file with these values: every key under its doc comment and its type, keys without a
-    /// value as comments.
+    /// Text of a settings file with these values: every key below its doc comment and its type, keys without
+    /// a value as comments.
     #[must_use]
     pub fn commented(&self, values: &Table) -> String {
         let mut text = String::new();
@@ -192,14 +193,14 @@ impl SettingsTree {
         }
     }
 
-    /// The keys of a table in a line.
+    /// The keys of a table in one line.
     fn listed(&self) -> String {
         let keys = self.settings.iter().map(|s| format!("{} ({})", s.key, s.kind));
         keys.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// What is known of a type.
+/// JSON schema of a type.
 fn schema<T: JsonSchema>() -> Schema {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     settings.with(|s| s.inline_subschemas = true).into_generator().into_root_schema_for::<T>()
@@ -207,7 +208,7 @@ fn schema<T: JsonSchema>() -> Schema {
 
 impl Setting {
     fn read(key: &str, schema: &Json) -> Self {
-        // Links of rustdoc lead nowhere outside of it.
+        // rustdoc links do not work outside of rustdoc.
         let doc = text(schema, "description").replace("[`", "`").replace("`]", "`");
         let schema = not_null(schema);
         let mut values = Vec::new();
@@ -220,13 +221,13 @@ impl Setting {
         Self { key: key.to_owned(), doc, kind: kind(schema), values, names, inner }
     }
 
-    /// A name as the code spells it, where this is a name of a value.
+    /// A name of a value, spelled as in the code; other texts are unchanged.
     fn name(&self, text: &str) -> String {
         let same = |name: &&String| hyphenated(name) == hyphenated(text);
         self.names.iter().find(same).cloned().unwrap_or_else(|| text.to_owned())
     }
 
-    /// A name as the command line spells it.
+    /// A name of a value, spelled as on the command line; other texts are unchanged.
     fn shown(&self, text: &str) -> String {
         match self.names.iter().any(|name| name == text) {
             true => hyphenated(text),
@@ -243,12 +244,12 @@ impl Setting {
     }
 }
 
-/// A name of a value as the command line, the reference and printed files spell it.
+/// A name of a value, spelled as on the command line, in the reference and in printed files.
 fn hyphenated(name: &str) -> String {
     name.replace('_', "-")
 }
 
-/// A value with other names, which may be texts or keys in it.
+/// Returns the value with renamed names, which may be texts or keys in it.
 fn renamed(value: Value, name: &impl Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(name(&text)),
@@ -263,7 +264,7 @@ fn renamed(value: Value, name: &impl Fn(&str) -> String) -> Value {
     }
 }
 
-/// All names that a value may hold: texts, and keys that choose a form.
+/// Collects all names that a value may contain: texts, and keys that select a form.
 fn collect_names(schema: &Json, found: &mut Vec<String>) {
     let name = |value: &Json| value.as_str().map(str::to_owned);
     found.extend(schema.get("const").and_then(name));
@@ -317,7 +318,7 @@ fn text<'a>(schema: &'a Json, key: &str) -> &'a str {
     schema.get(key).and_then(Json::as_str).unwrap_or_default()
 }
 
-/// The schema of what an optional setting holds.
+/// The schema of an optional setting's value.
 fn not_null(schema: &Json) -> &Json {
     let any = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
     any.into_iter().find(|s| text(s, "type") != "null").unwrap_or(schema)
@@ -331,7 +332,7 @@ fn variants(schema: &Json) -> Vec<&Json> {
     }
 }
 
-/// The names or tables that a form stands for, each with its doc comment.
+/// Collects the names or tables of a form, each with its doc comment.
 fn forms(variant: &Json, found: &mut Vec<(String, String)>) {
     let doc = text(variant, "description").replace('\n', " ");
     let properties = variant.get("properties").and_then(Json::as_object);
@@ -341,21 +342,21 @@ fn forms(variant: &Json, found: &mut Vec<(String, String)>) {
         let names = names.iter().filter(|name| !name.is_null());
         found.extend(names.map(|name| (hyphenated(&name.to_string()), String::new())));
     } else if let (Some(properties), Some(_)) = (properties, variant.get("required")) {
-        // A struct has fields that may be absent; the form of a value has none.
+        // Only structs have fields that may be absent; the form of a value has none.
         found.push((inline(properties), doc));
     }
 }
 
 /// A table in one line.
 fn inline(properties: &Map<String, Json>) -> String {
-    // The only key of a form is its name.
+    // A form with a single key is named by it.
     let named = properties.len() == 1;
     let shown = |key: &str| if named { hyphenated(key) } else { key.to_owned() };
     let field = |(key, schema): (&String, &Json)| format!("{} = {}", shown(key), kind(schema));
     format!("{{ {} }}", properties.iter().map(field).collect::<Vec<_>>().join(", "))
 }
 
-/// What a value is.
+/// Type of a value, in words.
 fn kind(schema: &Json) -> String {
     let schema = not_null(schema);
     let choices = |of: &Json| {

@@ -1,4 +1,4 @@
-//! Which scale makes the verified outcomes of a search likeliest.
+//! Fits the likelihood calibration to the verified outcomes of a search, by maximum likelihood.
 
 use std::collections::HashMap;
 
@@ -14,33 +14,33 @@ use crate::answers::{Answers, EndedSolution};
 use crate::calibration::{Calibration, JudgedSolutions};
 use crate::probe::FOLDS;
 
-/// Collects verified steps of trees, for a scale of the policy that grew them.
+/// Collects verified steps of trees, to fit a calibration for the policy that grew them.
 #[derive(Debug, Clone, Default)]
 pub struct LikelihoodFit {
     steps: Vec<Seen<2>>,
     ends: Vec<Seen<2>>,
     answers: Vec<Seen<5>>,
-    /// Where each of `ends` and of `answers` is.
+    /// Problem and depth of each element of `ends` and of `answers`.
     places: [Vec<Place>; 2],
     problems: HashMap<String, usize>,
 }
 
-/// Where a finished solution is.
+/// Problem and depth of a finished solution.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// Number of its problem, in the order in which problems came.
+    /// Index of its problem, in the order in which problems were added.
     problem: usize,
     depth: u32,
 }
 
-/// What is seen of a step, and the share of right ones among the solutions through it.
+/// Features of a step, and the share of right solutions among the solutions through it.
 type Seen<const N: usize> = ([f64; N], f64);
 
-/// Fewest steps of a kind that a scale is fitted to (taste: an error of a fifth in the log-odds).
+/// Minimum number of steps of a kind for fitting a calibrator (taste: an error of a fifth in the log-odds).
 const FEWEST: usize = 100;
 
 impl LikelihoodFit {
-    /// Adds what the search verified of a tree; nothing where it did not see the reference.
+    /// Adds the verified steps of a tree. Does nothing if the search did not see the reference answer.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
         if !tree.oracle {
             return;
@@ -68,7 +68,7 @@ impl LikelihoodFit {
                     let solution = EndedSolution { node: id, text: &text, finish, finished };
                     answers.add(verifier, &tree.problem, solution);
                 }
-                // One solution says little of where a step leads.
+                // A single solution is too little evidence about a step.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),
                 _ => {}
             }
@@ -87,15 +87,16 @@ impl LikelihoodFit {
         }
     }
 
-    /// Figures of finished solutions under each judge of likelihoods, by its name, each solution judged on the
-    /// scale of other problems; `None` where there are too few.
+    /// Figures of finished solutions for each likelihood judge, by its name. Each solution is judged by a
+    /// calibrator fitted to other problems; `None` if there are too few solutions.
     pub(crate) fn held_out(&self) -> [(&'static str, Option<Calibration>); 2] {
         let [ends, answers] = &self.places;
         [("likelihood", held_out(&self.ends, ends)), ("answers", held_out(&self.answers, answers))]
     }
 
-    /// The scale under which the outcomes are likeliest, as `before` in what there are too few outcomes
-    /// of: whole solutions, say, have no steps. `None` where there are too few of all.
+    /// Maximum-likelihood calibration. A component with too few outcomes keeps its value from `before`; whole
+    /// solutions, for example, have no steps. `None` if both steps and finished solutions are too few, or if
+    /// the result is not usable.
     #[must_use]
     pub fn scale(&self, before: LikelihoodCalibration) -> Option<LikelihoodCalibration> {
         let odds = |[intercept, slope]: [f64; 2]| SurprisalCalibrator { intercept, slope };
@@ -114,7 +115,7 @@ impl LikelihoodFit {
     }
 }
 
-/// Cross-validation by problem, as of probes.
+/// Cross-validation by problem, as for probes.
 fn held_out<const N: usize>(seen: &[Seen<N>], places: &[Place]) -> Option<Calibration> {
     let mut judged = JudgedSolutions::default();
     for fold in 0..FOLDS {
@@ -128,7 +129,7 @@ fn held_out<const N: usize>(seen: &[Seen<N>], places: &[Place]) -> Option<Calibr
     judged.calibration()
 }
 
-/// Weights of the features, of which the first is 1 and the second the surprisal's; `None` for too few
+/// Weights of the features. The first feature is 1, the second is the surprisal's. `None` for too few
 /// outcomes.
 fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
     if seen.len() < FEWEST {
@@ -138,7 +139,8 @@ fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
     if weights[1] >= 0.0 {
         return Some(weights);
     }
-    // Where the likely is wrong, it says nothing, and the others what they say without it.
+    // A negative weight would mean that likelier solutions are less often right. Set this weight to 0, and
+    // fit the others without this feature.
     let without = |&(mut features, right): &Seen<N>| {
         features[1] = 0.0;
         (features, right)
@@ -146,11 +148,11 @@ fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
     Some(regression(&seen.iter().map(without).collect::<Vec<_>>()))
 }
 
-/// Logistic regression by Newton's method, on features around their means: there an intercept is no
-/// extrapolation that the other weights have to make good.
+/// Logistic regression by Newton's method, on features with their means subtracted: there the intercept is
+/// not an extrapolation that the other weights would have to compensate.
 fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
-    /// Steps of Newton's method, of at most 1 in the largest number, so that none overshoots where
-    /// likelihoods tell all outcomes apart; it has converged long before.
+    /// Number of Newton steps; they converge long before. No step changes a weight by more than 1, so that
+    /// none overshoots if likelihoods separate all outcomes.
     const STEPS: usize = 60;
     let share = 1.0 / seen.len() as f64;
     let mut means = [0.0; N];
@@ -172,10 +174,10 @@ fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
     weights
 }
 
-/// The gradient of the mean loss over its Hessian, each with a prior.
+/// The Newton step: the gradient of the mean loss over its Hessian, each including a prior.
 fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
-    /// What half a weight's square counts beside the losses: a Gaussian prior of variance 10, which
-    /// keeps weights finite where all outcomes are alike.
+    /// Weight of half the squared weights relative to the losses: a Gaussian prior of variance 10, which
+    /// keeps the weights finite if all outcomes are equal.
     const PRIOR: f64 = 0.1;
     let share = 1.0 / seen.len() as f64;
     let mut gradient = weights.map(|weight| share * PRIOR * weight);
@@ -196,7 +198,7 @@ fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N]
     solved(hessian, gradient)
 }
 
-/// Solution of `matrix x = right` by elimination; no row is exchanged, as the matrix is positive
+/// Solves `matrix x = right` by Gaussian elimination. No rows are exchanged, because the matrix is positive
 /// definite.
 fn solved<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
     for pivot in 0..N {
@@ -246,7 +248,7 @@ mod tests {
         let seen: Vec<Seen<5>> = (0..4_000)
             .map(|i| (of(i).features(likelihood(i)), made.at(likelihood(i), of(i))))
             .collect();
-        // The prior holds the weights a little back.
+        // The prior shrinks the weights a little.
         let [intercept, slope, solution, length, false_equation] = fitted(&seen).unwrap();
         let found = AnswerCalibrator { intercept, slope, solution, length, false_equation };
         for i in (0..4_000).step_by(123) {
@@ -260,11 +262,11 @@ mod tests {
         let seen: Vec<Seen<2>> = (0..FEWEST).map(|i| (features(-(i as f64)), 1.0)).collect();
         assert!(probability(&fitted(&seen).unwrap(), &features(-50.0)) > 0.8);
         assert_eq!(fitted(&seen[1..]), None);
-        // Where the unlikely is right, likelihood says nothing.
+        // If unlikely solutions are right, the likelihood gets no weight.
         let turned: Vec<Seen<2>> =
             (0..200).map(|i| (features(-f64::from(i)), f64::from(i / 100))).collect();
         assert!(fitted(&turned).unwrap().iter().all(|weight| weight.abs() < 1e-9));
-        // What else is known still says what it says.
+        // Other features keep their weights.
         let also: Vec<Seen<3>> =
             turned.iter().map(|&([a, b], right)| ([a, b, right], right)).collect();
         let [_, slope, other] = fitted(&also).unwrap();
@@ -281,7 +283,7 @@ mod tests {
         assert_ne!(found.end, before.end);
     }
 
-    /// Node 1 leads to a right and a wrong solution, node 2 is a wrong one.
+    /// Node 1 leads to a right and a wrong solution, node 2 is a wrong solution.
     #[test]
     fn outcomes_are_paired_with_the_likelihood_of_the_whole_path() {
         let plan = [(0, 0.5, 3, "a\n"), (0, -1.0, 1, "b"), (1, 1.0, 1, "c"), (1, 0.0, 2, "d")];

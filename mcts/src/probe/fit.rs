@@ -1,8 +1,8 @@
-//! Fits probes to the verified steps of trees, and says how they do on problems they were not fitted to.
+//! Fits probes to the verified steps of trees, and evaluates them on problems that they were not fitted to.
 //!
-//! Cross-validation goes by problem: all steps of a problem are in one of five parts, and each part is judged by
-//! probes of the other four. It chooses the penalty, and gives the figures that stand beside those of other
-//! judges. Whoever judges afterwards is fitted to all parts.
+//! Cross-validation splits by problem: all steps of a problem are in the same one of five folds, and each
+//! fold is judged by probes fitted to the other four. Cross-validation selects the penalty, and gives the
+//! figures that are comparable with those of other judges. The final probe is fitted to all folds.
 
 use std::collections::HashMap;
 
@@ -12,26 +12,26 @@ use crate::TreeRecord;
 use crate::calibration::{Calibration, JudgedSolutions};
 use crate::state::StepState;
 
-/// Parts of the cross-validation; as in scikit-learn.
+/// Number of folds of the cross-validation; as in scikit-learn.
 pub(crate) const FOLDS: usize = 5;
 
-/// Fewest steps of a kind that a probe is fitted to (taste, as for likelihoods).
+/// Minimum number of steps of a kind for fitting a probe (taste, as for likelihoods).
 const FEWEST: usize = 100;
 
-/// Most steps of a kind, those of the first trees: a bound on memory and time.
+/// Maximum number of steps of a kind, taken from the first trees: a bound on memory and time.
 const MOST: usize = 10_000;
 
-/// Penalties to choose from, strongest first; each fit starts where the one before it ended.
+/// Penalties to choose from, strongest first; each fit starts from the weights of the fit before it.
 const PENALTIES: [f64; 4] = [10_000.0, 1_000.0, 100.0, 10.0];
 
 /// A verified step.
 #[derive(Debug, Clone)]
 struct Sample {
-    /// Number of its problem, in the order in which problems came.
+    /// Index of the step's problem, in the order in which problems were added.
     problem: usize,
     depth: u32,
     state: StepState,
-    /// Share of right ones among the solutions through it.
+    /// Share of right solutions among the solutions through the step.
     right: f64,
 }
 
@@ -43,18 +43,19 @@ pub struct ProbeFit {
     ends: Vec<Sample>,
 }
 
-/// What was fitted.
+/// A fitted probe and its figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedProbe {
-    /// To all steps.
+    /// The probe fitted to all steps.
     pub probe: StateProbe,
-    /// Figures of finished solutions, each judged by a probe that was fitted to other problems; absent
-    /// where there were too few.
+    /// Figures of finished solutions, each judged by a probe fitted to other problems; absent if there were
+    /// too few.
     pub held_out: Option<Calibration>,
 }
 
 impl ProbeFit {
-    /// Adds what the search verified of a tree; nothing where it did not see the reference or kept no states.
+    /// Adds the verified steps of a tree. Does nothing if the search did not see the reference answer or
+    /// stored no states.
     pub fn add(&mut self, tree: &TreeRecord) {
         if !tree.oracle {
             return;
@@ -65,7 +66,7 @@ impl ProbeFit {
             let Some(state) = &node.hidden_state else { continue };
             let kind = match node.terminal {
                 true if solutions > 0 => &mut self.ends,
-                // One solution says little of where a step leads.
+                // A single solution is too little evidence about a step.
                 false if solutions > 1 => &mut self.steps,
                 _ => continue,
             };
@@ -76,14 +77,14 @@ impl ProbeFit {
         }
     }
 
-    /// Whether trees with states were added.
+    /// Whether no steps with states were added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.ends.is_empty()
     }
 
-    /// Probes of these steps, as `before` in a kind of which there are too few; `None` where there are too few
-    /// of both.
+    /// Fits the probes to the added steps. A kind with too few steps keeps its probe from `before`; `None` if
+    /// both kinds have too few.
     #[must_use]
     pub fn fitted(&self, before: Option<&StateProbe>) -> Option<FittedProbe> {
         let (step, end) = (fitted(&self.steps), fitted(&self.ends));
@@ -97,7 +98,7 @@ impl ProbeFit {
     }
 }
 
-/// A probe with the log-odds that probes of the other problems give each of its samples.
+/// A probe, and for each of its samples the log-odds given by a probe fitted to other problems.
 struct Validated {
     probe: LinearProbe,
     held_out: Vec<f64>,
@@ -113,7 +114,7 @@ impl Validated {
     }
 }
 
-/// `None` for too few samples, states of different widths, or samples of fewer problems than folds.
+/// Fits a probe. `None` if there are too few samples, if states differ in width, or if a fold has no samples.
 fn fitted(samples: &[Sample]) -> Option<Validated> {
     let width = samples.first()?.state.values().len();
     let even = samples.iter().all(|sample| sample.state.values().len() == width);
@@ -128,8 +129,8 @@ fn fitted(samples: &[Sample]) -> Option<Validated> {
     Some(Validated { probe, held_out })
 }
 
-/// Number of the penalty under which the samples of each fold are likeliest by probes of the others, and these
-/// log-odds.
+/// Index of the penalty under which the held-out samples are most likely, and the held-out log-odds under
+/// this penalty.
 fn validated(samples: &[Sample]) -> (usize, Vec<f64>) {
     let judged = |fold: usize| -> Vec<LinearProbe> {
         let others = samples.iter().filter(|sample| sample.problem % FOLDS != fold);
@@ -137,7 +138,7 @@ fn validated(samples: &[Sample]) -> (usize, Vec<f64>) {
     };
     let probes: Vec<Vec<LinearProbe>> = std::thread::scope(|scope| {
         let folds: Vec<_> = (0..FOLDS).map(|fold| scope.spawn(move || judged(fold))).collect();
-        // A panic goes on in this thread.
+        // A panic in a fold is passed on to this thread.
         folds.into_iter().map(|fold| fold.join().expect("a fold was fitted")).collect()
     });
     let held_out = |penalty: usize| -> Vec<f64> {
@@ -153,12 +154,12 @@ fn validated(samples: &[Sample]) -> (usize, Vec<f64>) {
     (best, all.into_iter().nth(best).unwrap_or_default())
 }
 
-/// Samples whose values have mean 0 and deviation 1.
+/// Samples standardised so that each value has mean 0 and standard deviation 1.
 struct Standardised {
     values: Vec<f32>,
     labels: Vec<f64>,
     means: Vec<f64>,
-    /// 1 over the deviation of each value; 0 for one that never changes, which then has no weight.
+    /// 1 over the standard deviation of each value. 0 for a constant value, which then has no weight.
     scales: Vec<f64>,
 }
 
@@ -181,8 +182,8 @@ impl Standardised {
                 .zip(values)
                 .for_each(|(s, (x, m))| *s += share * (f64::from(x) - m).powi(2));
         }
-        // A value that never changes has a deviation of rounding errors alone; one step of bf16 in one
-        // of all samples is more.
+        // The standard deviation of a constant value consists only of rounding errors; one bf16 step in one
+        // of all samples is larger.
         let scale =
             |(s, m): (&f64, &f64)| if *s > (1e-6 * m).powi(2) { 1.0 / s.sqrt() } else { 0.0 };
         let scales: Vec<f64> = squares.iter().zip(&means).map(scale).collect();
@@ -195,7 +196,7 @@ impl Standardised {
         Self { values, labels, means, scales }
     }
 
-    /// A probe for each penalty, each searched from the one before it.
+    /// Fits a probe for each penalty, each starting from the weights of the one before it.
     fn path(&self, penalties: &[f64]) -> Vec<LinearProbe> {
         let rows = Rows { values: &self.values, labels: &self.labels };
         let mut weights = vec![0.0; self.means.len() + 1];
@@ -207,7 +208,7 @@ impl Standardised {
         probes
     }
 
-    /// The probe of weights of standardised values.
+    /// The probe with these weights, which are for standardised values.
     fn probe(&self, weights: &[f64], l2: f64) -> LinearProbe {
         let own: Vec<f64> = weights.iter().zip(&self.scales).map(|(w, s)| w * s).collect();
         let shift: f64 = own.iter().zip(&self.means).map(|(w, m)| w * m).sum();

@@ -1,26 +1,26 @@
 //! Logistic regression with an L2 penalty, by L-BFGS (Liu and Nocedal 1989).
 //!
-//! Rows have many values (the width of a model) and labels may be shares, so the Hessian is never made and a
-//! label y counts as y right and 1 - y wrong rows. The minimum is unique; steps, sums and the stopping rule
-//! are in a fixed order, so equal rows give equal weights.
+//! Rows have many values (the model's hidden size), so the Hessian is never computed. Labels may be shares: a
+//! label y counts as y right and 1 - y wrong rows. The minimum is unique. Steps, sums and the stopping rule
+//! have a fixed order, so equal rows give equal weights.
 
 use std::collections::VecDeque;
 
 /// Rows to fit to.
 pub(super) struct Rows<'a> {
-    /// `[N, D]`, around 0 and of about unit deviation.
+    /// `[N, D]`, with mean 0 and about unit standard deviation.
     pub(super) values: &'a [f32],
-    /// A share in [0, 1] for each row.
+    /// `[N]`, a share in [0, 1] for each row.
     pub(super) labels: &'a [f64],
 }
 
-/// Steps at most; strong penalties take about ten, weak ones a hundred.
+/// Maximum number of steps; strong penalties take about ten, weak ones a hundred.
 const STEPS: usize = 300;
 
-/// Largest element of the gradient, over the number of rows, at which the fit ends.
+/// The fit ends when no element of the gradient (divided by the number of rows) is larger than this.
 const TOLERANCE: f64 = 1e-7;
 
-/// Pairs of steps and gradient changes that stand for the Hessian.
+/// Number of pairs of steps and gradient changes that approximate the Hessian.
 const MEMORY: usize = 10;
 
 /// `1 / (1 + e^-x)`.
@@ -33,9 +33,9 @@ pub(super) fn loss(odds: f64, label: f64) -> f64 {
     odds.max(0.0) + (-odds.abs()).exp().ln_1p() - label * odds
 }
 
-/// Log-odds of a row; `weights` has the intercept behind the weights.
+/// Log-odds of a row; `weights` has the intercept after the weights.
 pub(super) fn odds(weights: &[f64], row: &[f32]) -> f64 {
-    /// Independent sums, which a processor adds side by side.
+    /// Number of independent sums, which the CPU adds in parallel.
     const LANES: usize = 8;
     let mut sums = [0.0; LANES];
     let (rows, row_rest) = row.as_chunks::<LANES>();
@@ -49,17 +49,17 @@ pub(super) fn odds(weights: &[f64], row: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest + weights[row.len()]
 }
 
-/// A place of the search.
+/// A point of the minimisation.
 struct Point {
     weights: Vec<f64>,
-    /// Mean loss with the penalty.
+    /// Mean loss, including the penalty.
     value: f64,
     gradient: Vec<f64>,
 }
 
 impl Rows<'_> {
-    /// Weights, with the intercept behind them, that minimise the sum of the losses and `l2 / 2` times the
-    /// squared weights. The search starts from `weights`.
+    /// Returns the weights, followed by the intercept, that minimise the sum of the losses plus `l2 / 2`
+    /// times the squared weights. The search starts from `weights`.
     pub(super) fn fit(&self, weights: Vec<f64>, l2: f64) -> Vec<f64> {
         let mut at = self.point(weights, l2);
         let mut memory = VecDeque::with_capacity(MEMORY);
@@ -96,10 +96,10 @@ impl Rows<'_> {
         Point { weights, value, gradient }
     }
 
-    /// The first point along a direction, of steps that halve, that is enough below (Armijo's rule); `None`
-    /// where rounding leaves none.
+    /// Tries steps along a direction, halving the length, and returns the first point with a sufficient
+    /// decrease (Armijo's rule); `None` if rounding leaves none.
     fn descend(&self, at: &Point, direction: &[f64], l2: f64) -> Option<Point> {
-        /// Share of the slope that must be gained, and times that a step is halved.
+        /// Share of the slope that must be gained, and maximum number of halvings.
         const ENOUGH: (f64, i32) = (1e-4, 30);
         let slope = dot(&at.gradient, direction);
         (0..ENOUGH.1).map(|halved| 0.5f64.powi(halved)).find_map(|length| {
@@ -111,16 +111,16 @@ impl Rows<'_> {
     }
 }
 
-/// A step and how the gradient changed on it.
+/// A step, and the change of the gradient along it.
 struct Change {
     step: Vec<f64>,
     gradient: Vec<f64>,
-    /// 1 over their product.
+    /// 1 over the product of step and gradient change.
     rho: f64,
 }
 
 impl Change {
-    /// `None` where rounding hides the curvature.
+    /// `None` if rounding hides the curvature.
     fn between(from: &Point, to: &Point) -> Option<Self> {
         let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
         let (step, gradient) =
@@ -130,7 +130,7 @@ impl Change {
     }
 }
 
-/// The two-loop recursion: minus the gradient, times the inverse Hessian that the changes imply.
+/// The two-loop recursion: minus the gradient, times the inverse Hessian approximated from the changes.
 fn direction(memory: &VecDeque<Change>, gradient: &[f64]) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut shares = Vec::with_capacity(memory.len());

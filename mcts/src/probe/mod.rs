@@ -1,9 +1,9 @@
-//! A judge that asks nothing: a linear probe on the policy's hidden state at the end of a step.
+//! A judge that makes no requests: a linear probe on the policy's hidden state at the end of a step.
 //!
-//! Logistic regression on hidden states of verified steps, as in Azaria and Mitchell 2023
-//! (arXiv:2304.13734), with the labels of the likelihood judges: the share of right ones among the solutions
-//! through a step, and whether a finished solution is right. Steps that end a solution and steps that do not
-//! have a probe each. [`ProbeFit`] fits them; a search reads them off the states that its tree keeps.
+//! Logistic regression on hidden states of verified steps, as in Azaria and Mitchell 2023 (arXiv:2304.13734).
+//! The labels are those of the likelihood judges: the share of right solutions among the solutions through a
+//! step, and whether a finished solution is right. Steps that end a solution and steps that do not have
+//! separate probes. [`ProbeFit`] fits them; a search applies them to the states that its tree stores.
 
 mod fit;
 mod logistic;
@@ -18,24 +18,24 @@ pub use self::fit::{FittedProbe, ProbeFit};
 use crate::SearchError;
 use crate::state::StepState;
 
-/// Name of the file of a probe in the folder of a search or of a round.
+/// Name of a probe's file in the folder of a search or of a round.
 pub const PROBE_FILE: &str = "judge_probe.json";
 
 /// Version of the file.
 const VERSION: u32 = 1;
 
-/// Log-odds that are a weighted sum of a state's values.
+/// A linear probe: its log-odds are a weighted sum of a state's values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearProbe {
-    /// Verified steps that it was fitted to.
+    /// Number of verified steps that the probe was fitted to.
     pub steps: u64,
-    /// L2 penalty that cross-validation chose: `l2 / 2` times the squared weights of standardised values,
-    /// beside the sum of the losses (1 / C of scikit-learn).
+    /// L2 penalty selected by cross-validation: `l2 / 2` times the squared weights of standardised values,
+    /// added to the sum of the losses (1 / C of scikit-learn).
     pub l2: f64,
-    /// Log-odds where every value is 0.
+    /// Log-odds if every value is 0.
     pub intercept: f64,
-    /// One weight for each value of a state.
+    /// One weight for each value of the state.
     pub weights: Vec<f64>,
 }
 
@@ -52,18 +52,18 @@ impl LinearProbe {
     }
 }
 
-/// The probes of a policy, each absent where there were too few outcomes to fit it to.
+/// The probes of a policy; each is absent if there were too few outcomes to fit it to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateProbe {
     version: u32,
-    /// Of steps that do not end the solution.
+    /// For steps that do not end the solution.
     pub step: Option<LinearProbe>,
-    /// Of steps that do.
+    /// For steps that end the solution.
     pub end: Option<LinearProbe>,
 }
 
-/// No probe of any kind of step.
+/// Without any probe.
 impl Default for StateProbe {
     fn default() -> Self {
         Self::new(None, None)
@@ -75,20 +75,20 @@ impl StateProbe {
         Self { version: VERSION, step, end }
     }
 
-    /// C of a step; `None` where its kind of step has no probe.
+    /// C of a step; `None` if there is no probe for its kind of step.
     #[must_use]
     pub fn confidence(&self, state: &StepState, terminal: bool) -> Option<f64> {
         let probe = if terminal { &self.end } else { &self.step };
         probe.as_ref().map(|probe| probe.at(state))
     }
 
-    /// Values of the states that it reads; `None` where it reads none.
+    /// Number of values of the states that the probes apply to; `None` if there is no probe.
     #[must_use]
     pub fn width(&self) -> Option<usize> {
         self.step.as_ref().or(self.end.as_ref()).map(|probe| probe.weights.len())
     }
 
-    /// Name that tells it from probes with other numbers.
+    /// Name that distinguishes these probes from probes with other weights.
     #[must_use]
     pub fn identity(&self) -> String {
         let probes = [&self.step, &self.end].into_iter().flatten();
@@ -99,10 +99,10 @@ impl StateProbe {
         format!("probe@{:016x}", stream_key(0, &[&kinds, &bytes]))
     }
 
-    /// Reads a probe.
+    /// Reads the probes from a file.
     ///
     /// # Errors
-    /// [`SearchError::Probe`] for a file that cannot be read or holds no probe.
+    /// [`SearchError::Probe`] if the file cannot be read or does not contain a probe.
     pub fn read(path: &Path) -> Result<Self, SearchError> {
         let fail = |detail: String| SearchError::Probe { path: path.to_owned(), detail };
         let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
@@ -117,10 +117,10 @@ impl StateProbe {
         }
     }
 
-    /// Writes the probe.
+    /// Writes the probes to a file.
     ///
     /// # Errors
-    /// [`SearchError::Data`] when the disk refuses.
+    /// [`SearchError::Data`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), SearchError> {
         use std::io::Write;
         Ok(atomic_write(path, |file| {

@@ -1,8 +1,8 @@
-//! A step beam: all candidates of the best few partial solutions, level by level.
+//! A step beam: expands the best few partial solutions, level by level.
 //!
-//! A baseline at equal tokens, without visits or backups. Width 1 with a depth limit of 1 is
-//! best-of-n: whole solutions, the highest value wins. Between levels a stopping rule may end it;
-//! before it has a whole solution, the rule leaves it one partial solution.
+//! A baseline at equal tokens, without visits or backups. With width 1 and a depth limit of 1 it is
+//! best-of-n: whole solutions are sampled, and the one with the highest value wins. A stopping rule may end
+//! the beam between two levels; if no solution is finished yet, one partial solution is still continued.
 
 use std::time::Instant;
 
@@ -14,12 +14,12 @@ use crate::tree::{NodeId, NodeState};
 /// State of the beam strategy of one tree.
 pub(super) struct Beam {
     width: usize,
-    /// Nodes of the present level that are being expanded.
+    /// Nodes of the current level, which are being expanded.
     level: Vec<NodeId>,
     started: bool,
-    /// Ends of solutions, in the order in which they were found.
+    /// Terminal nodes, in the order in which they were found.
     ends: Vec<NodeId>,
-    /// When the tree was begun, where a rule asks for the time.
+    /// When the search began; `None` without a time limit.
     begun: Option<Instant>,
 }
 
@@ -29,7 +29,8 @@ impl Beam {
         Self { width, level: Vec::new(), started: false, ends: Vec::new(), begun }
     }
 
-    /// Goes to the next level when all of the present one is known; true when there is none.
+    /// Moves to the next level if all nodes of the current one are expanded. Returns true if no level is
+    /// left.
     pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
         if !self.started {
             self.started = true;
@@ -45,7 +46,7 @@ impl Beam {
         let (ends, mut next): (Vec<_>, Vec<_>) =
             children.partition(|&node| growing.tree.state(node) == NodeState::Terminal);
         self.ends.extend(ends);
-        // A stable sort: of equal values the earlier stays.
+        // The sort is stable: nodes with equal values keep their order.
         next.sort_by(|&a, &b| value(growing, b).total_cmp(&value(growing, a)));
         next.truncate(self.kept(growing));
         let finished = next.is_empty();
@@ -53,7 +54,7 @@ impl Beam {
         finished
     }
 
-    /// Partial solutions that go on to the next level.
+    /// Number of partial solutions to continue on the next level.
     fn kept(&self, growing: &GrowingTree<'_>) -> usize {
         match (self.is_stopped(growing), self.ends.is_empty()) {
             (false, _) => self.width,
@@ -85,7 +86,7 @@ impl Beam {
         self.level = level;
     }
 
-    /// The path to the end with the highest value, the first of equals.
+    /// Path to the terminal node with the highest value; ties go to the first one found.
     pub(super) fn end(&self, growing: &GrowingTree<'_>) -> Vec<NodeId> {
         let best = self.ends.iter().copied().reduce(|best, next| {
             if value(growing, next) > value(growing, best) { next } else { best }

@@ -1,7 +1,7 @@
-//! A finished search as a row.
+//! Turns a finished search into a row.
 //!
-//! Nodes are numbered breadth-first, because with several leaves in flight the order of creation is
-//! an accident of timing.
+//! Nodes are numbered breadth-first, because with several leaves in flight the order of creation depends on
+//! timing.
 
 use regrowth_verifiers::{About, Claim};
 
@@ -12,18 +12,18 @@ use crate::probe::StateProbe;
 use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, checked};
 use crate::tree::{NodeId, Tree};
 
-/// What a strategy leaves beside the tree.
+/// Data of a strategy for the row, in addition to the tree.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// The committed path.
     pub(super) committed: Vec<NodeId>,
-    /// What each commit saw; empty unless rows keep it.
+    /// Statistics of the root's children at each commit; empty unless rows keep them.
     pub(super) commits: Vec<CommitRecord>,
-    /// Completed simulations.
+    /// Number of completed simulations.
     pub(super) simulations: u64,
 }
 
-/// The row; `None` for a search that committed to nothing.
+/// Builds the row; `None` if the search committed to nothing.
 pub(super) fn record(
     growing: GrowingTree<'_>,
     ended: Ended,
@@ -72,8 +72,8 @@ pub(super) fn record(
     })
 }
 
-/// Whether the committed solution is right, now that the search is over and the reference may be seen. What
-/// a verifier command finds is kept with its last step.
+/// Whether the committed solution is right. The search is over, so the reference answer may be used. A
+/// verifier command's findings are stored with the solution's last step.
 fn is_correct(subject: &Subject<'_>, last: &mut ProposedStep, solution: &str) -> bool {
     if let Some(finding) = checked(&last.findings) {
         return finding.correct == Some(true);
@@ -89,7 +89,7 @@ fn is_correct(subject: &Subject<'_>, last: &mut ProposedStep, solution: &str) ->
     subject.verifier.verify_finished(subject.problem, &solution, finish).is_correct()
 }
 
-/// All nodes, parents before children and siblings together.
+/// All nodes, parents before children and siblings adjacent.
 fn breadth_first(tree: &Tree) -> Vec<NodeId> {
     let mut order = vec![tree.root()];
     let mut next = 0;

@@ -1,7 +1,7 @@
 //! Expands nodes: requests candidates, values them, and adds them to the tree.
 //!
-//! The strategy decides which node is expanded. This is the only place that makes requests, and it keeps
-//! the tree's statistics and its texts side by side. An "answer" here is the final answer of a solution.
+//! The strategy decides which node to expand. This is the only place that makes requests; it keeps the tree's
+//! statistics and the texts of its steps synchronised. An "answer" here is the final answer of a solution.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
 use crate::value::{Evaluation, StepObservation, reward, step_value, value};
 
-/// A tree, what its nodes say, and the requests that are open.
+/// A tree, the steps of its nodes, and the open requests.
 pub(super) struct GrowingTree<'a> {
     pub(super) subject: Subject<'a>,
     pub(super) tree: Tree,
     pub(super) steps: Vec<ProposedStep>,
     pub(super) counts: Counts,
     pub(super) usage: Usage,
-    /// Solutions whose verdict was undecided, by reason.
+    /// Number of solutions with an undecided verdict, by reason.
     pub(super) undecided: BTreeMap<String, u64>,
-    /// Answers of the solutions that count so far, where steps are judged by them.
+    /// Answers of the solutions counted so far, if the judge is `answers`.
     answers: Answers,
-    /// Why the last expansion could not even be requested.
+    /// Why the last expansion could not be requested; `None` if it could.
     pub(super) refused: Option<SkipReason>,
     expansions: BTreeMap<NodeId, Expansion>,
-    /// Which expansion waits for which request id.
+    /// The node whose expansion waits for a request id.
     request_ids: BTreeMap<u64, NodeId>,
     next_request_id: u64,
-    /// Requests that nobody has taken yet.
+    /// Requests not yet returned by [`Self::poll_requests`].
     pending_requests: Vec<PolicyRequest>,
 }
 
@@ -79,14 +79,15 @@ impl<'a> GrowingTree<'a> {
         std::mem::take(&mut self.pending_requests)
     }
 
-    /// Forgets all open requests.
+    /// Drops all open requests.
     pub(super) fn stop(&mut self) {
         self.expansions.clear();
         self.request_ids.clear();
         self.pending_requests.clear();
     }
 
-    /// Requests the children of a node, if nobody has; whether this call did.
+    /// Requests the children of a node unless they were requested before. Returns whether this call requested
+    /// them.
     pub(super) fn expand(&mut self, node: NodeId) -> bool {
         if !self.tree.claim(node) {
             return false;
@@ -116,7 +117,7 @@ impl<'a> GrowingTree<'a> {
         self.pending_requests.push(PolicyRequest { request_id, request });
     }
 
-    /// Files one response; the node whose children it completed, if any.
+    /// Stores one response. Returns the node whose expansion it completed, if any.
     pub(super) fn accept(
         &mut self,
         request_id: u64,
@@ -153,7 +154,8 @@ impl<'a> GrowingTree<'a> {
         Ok(None)
     }
 
-    /// Requests judgements once the candidates are complete; whether nothing is open any more.
+    /// Requests judgements once the candidates are complete. Returns whether no request of the expansion is
+    /// open any more.
     fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, SkipReason> {
         let first = self.next_request_id;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
@@ -171,7 +173,7 @@ impl<'a> GrowingTree<'a> {
         Ok(self.expansions[&node].is_complete())
     }
 
-    /// Values the children of a node and makes them nodes.
+    /// Computes the values of a node's children and adds them to the tree.
     fn publish(&mut self, node: NodeId) {
         let Some(expansion) = self.expansions.remove(&node) else { return };
         let config = self.subject.config;
@@ -210,9 +212,9 @@ impl<'a> GrowingTree<'a> {
         self.tree.expand(node, &edges);
     }
 
-    /// Judges the solutions that end right below `node` by their answers, and with them all earlier
-    /// ones that agree; nothing where judgement is by something else. The strategy calls it once for
-    /// each expanded node, in an order that does not depend on when responses came.
+    /// Judges the solutions that end directly below `node` by their answers, and again all earlier solutions
+    /// with the same answers. Does nothing with another judge than `answers`. The strategy calls it once for
+    /// each expanded node, in an order that does not depend on when responses arrived.
     pub(super) fn count_answers(&mut self, node: NodeId) {
         if !self.subject.config.value.judges_answers() {
             return;
@@ -233,7 +235,8 @@ impl<'a> GrowingTree<'a> {
         self.tree.set_rewards(&rewards);
     }
 
-    /// Judges all solutions with an answer by what is known of it now; their rewards.
+    /// Recomputes the self-evaluations of all solutions with this answer, from its current likelihood.
+    /// Returns their rewards.
     fn judge(&mut self, answer: usize) -> Vec<(NodeId, f64)> {
         let config = &self.subject.config.value;
         let answer = &self.answers.all()[answer];
@@ -252,7 +255,7 @@ impl<'a> GrowingTree<'a> {
         rewards
     }
 
-    /// Right and wrong solutions among the children of `node`.
+    /// Number of right and of wrong solutions among the children of `node`.
     pub(super) fn finished_children(&self, node: NodeId) -> (u64, u64) {
         let ends = self.tree.children(node).map(|id| &self.steps[id as usize]);
         ends.filter(|step| step.terminal).fold((0, 0), |(right, wrong), step| {
@@ -260,7 +263,7 @@ impl<'a> GrowingTree<'a> {
         })
     }
 
-    /// Ids from the root's child to `node`.
+    /// Ids from the root's child down to `node`.
     pub(super) fn path(&self, node: NodeId) -> Vec<NodeId> {
         let up = std::iter::successors(Some(node), |&id| self.tree.parent(id));
         let mut path: Vec<_> = up.filter(|&id| id != self.tree.root()).collect();
@@ -268,7 +271,7 @@ impl<'a> GrowingTree<'a> {
         path
     }
 
-    /// Prompt and steps up to and with `node`.
+    /// Token ids of the prompt and of the steps up to and including `node`.
     fn prefix(&self, node: NodeId) -> Arc<[TokenId]> {
         let mut ids = self.subject.prompt.ids.to_vec();
         for id in self.path(node) {
@@ -277,7 +280,7 @@ impl<'a> GrowingTree<'a> {
         ids.into()
     }
 
-    /// Text of the solution up to and with `node`.
+    /// Text of the solution up to and including `node`.
     pub(super) fn solution(&self, node: NodeId) -> String {
         let path = self.path(node);
         path.iter().map(|&id| self.steps[id as usize].sampled.text.as_str()).collect()

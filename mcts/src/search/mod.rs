@@ -1,8 +1,8 @@
 //! One tree's search as a state machine: it emits policy requests and consumes responses.
 //!
-//! A tree that waits for the policy is plain data: it holds no thread and no channel. `grow` turns
-//! responses into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step
-//! beam to compare with, `finish` writes the row.
+//! A tree that waits for the policy is plain data: it holds no thread and no channel. `grow` turns responses
+//! into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step beam as a
+//! baseline, `finish` turns the finished search into a row.
 
 mod beam;
 mod finish;
@@ -26,18 +26,18 @@ use crate::config::Strategy;
 use crate::record::TreeRecord;
 use crate::tree::Tree;
 
-/// Where a tree stands.
+/// State of a tree's search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeStatus {
-    /// It waits for responses.
+    /// The search waits for responses.
     Waiting,
-    /// It is complete.
+    /// The search is complete.
     Finished,
-    /// It was given up.
+    /// The search was given up.
     Skipped(SkipReason),
 }
 
-/// How the tree decides what to expand next.
+/// State of the strategy, which decides which node to expand next.
 enum StrategyState {
     Mcts(MctsState),
     Beam(Beam),
@@ -51,7 +51,7 @@ pub struct TreeSearch<'a> {
 }
 
 impl<'a> TreeSearch<'a> {
-    /// A search that has made its first requests.
+    /// Starts a search; its first requests are ready.
     #[must_use]
     pub fn new(subject: Subject<'a>) -> Self {
         let strategy = match subject.config.strategy {
@@ -64,43 +64,43 @@ impl<'a> TreeSearch<'a> {
         search
     }
 
-    /// Takes the requests that are new since the last call.
+    /// Returns the requests made since the last call.
     pub fn poll_requests(&mut self) -> Vec<PolicyRequest> {
         self.growing.poll_requests()
     }
 
-    /// Where the tree stands.
+    /// State of the search.
     #[must_use]
     pub fn status(&self) -> &TreeStatus {
         &self.status
     }
 
-    /// What the answered requests cost; depends on the policy's cache.
+    /// Tokens that the answered requests cost; depends on the policy's cache.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.growing.usage
     }
 
-    /// Number of solutions whose verdict was undecided, by the verifier's reason. They count as wrong; with a
-    /// verifier command their outcome is 0 instead. Empty without the oracle.
+    /// Number of solutions with an undecided verdict, by the verifier's reason. They count as wrong, except
+    /// with a verifier command, where their outcome is 0. Empty without the oracle.
     #[must_use]
     pub fn undecided(&self) -> &BTreeMap<String, u64> {
         &self.growing.undecided
     }
 
-    /// The statistics of the tree so far.
+    /// The tree's statistics so far.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.growing.tree
     }
 
-    /// Model calls so far.
+    /// Number of model calls so far.
     #[must_use]
     pub fn model_calls(&self) -> u64 {
         self.growing.counts.model_calls()
     }
 
-    /// Completed simulations so far; 0 for a beam search.
+    /// Number of completed simulations so far; 0 for a beam search.
     pub(crate) fn simulations(&self) -> u64 {
         match &self.strategy {
             StrategyState::Mcts(state) => state.completed(),
@@ -108,7 +108,7 @@ impl<'a> TreeSearch<'a> {
         }
     }
 
-    /// Takes the response to a request. One to a request id that is not waited for is ignored.
+    /// Processes the response to a request. A response with an unknown request id is ignored.
     pub fn receive(&mut self, request_id: u64, result: Result<Response, PolicyError>) {
         if self.status != TreeStatus::Waiting {
             return;
@@ -125,7 +125,7 @@ impl<'a> TreeSearch<'a> {
         }
     }
 
-    /// Goes as far as possible without another response.
+    /// Advances the search until it needs another response.
     fn advance(&mut self) {
         let finished = match &mut self.strategy {
             StrategyState::Mcts(state) => state.advance(&mut self.growing),
@@ -138,7 +138,7 @@ impl<'a> TreeSearch<'a> {
         }
     }
 
-    /// Undoes everything in flight, so that the tree stays consistent, and stops.
+    /// Stops the search and removes all in-flight visits, so that the tree stays consistent.
     fn give_up(&mut self, skip: SkipReason) {
         if let StrategyState::Mcts(state) = &mut self.strategy {
             state.undo(&mut self.growing.tree);
@@ -147,7 +147,7 @@ impl<'a> TreeSearch<'a> {
         self.status = TreeStatus::Skipped(skip);
     }
 
-    /// The finished tree as a row; `None` before it is finished.
+    /// Turns the finished tree into a row; `None` if the search is not finished.
     #[must_use]
     pub fn record(self, policy: &str, round: u32) -> Option<TreeRecord> {
         if self.status != TreeStatus::Finished {

@@ -1,7 +1,7 @@
-//! The reference solution as steps that can be injected as candidates.
+//! The reference solution, split into steps that can be injected as candidates.
 //!
-//! A step is a line of the solution with its line break; the last one states the answer and ends in
-//! EOS. (The paper's run with injected steps is a switch of the authors' code.)
+//! A step is a line of the solution including its line break; the last step states the answer and ends in
+//! EOS. (The paper's run with injected steps is an option of the authors' code.)
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) struct ReferenceSolution {
     steps: Vec<ReferenceStep>,
 }
 
-/// A step, or several joined.
+/// One step, or several joined.
 #[derive(Debug, Clone)]
 pub(crate) struct ReferenceStep {
     pub(crate) ids: Arc<[TokenId]>,
@@ -23,9 +23,9 @@ pub(crate) struct ReferenceStep {
 }
 
 impl ReferenceSolution {
-    /// The lines of `solution` in the policy's tokens. Where none of them `states` the answer, which
-    /// some sets publish apart (GSM8K), a line that does is the last: nobody should learn to end
-    /// without one.
+    /// Encodes the lines of `solution` with the policy's tokenizer. `states` returns whether a line states
+    /// the answer. If no line does (GSM8K publishes answers separately), a last line with the answer is
+    /// added, so that no training example ends without an answer.
     pub(crate) fn encode(
         policy: &dyn Policy,
         solution: &str,
@@ -50,7 +50,7 @@ impl ReferenceSolution {
         Ok(Self { steps })
     }
 
-    /// The step after the first `done`, or all that are left joined; `None` at the end.
+    /// The step after the first `done`; if `all`, all steps after those, joined. `None` if none is left.
     pub(crate) fn next(&self, done: usize, all: bool) -> Option<ReferenceStep> {
         let left = self.steps.get(done..).filter(|left| !left.is_empty())?;
         let left = if all { left } else { &left[..1] };

@@ -1,16 +1,16 @@
-//! The search of arXiv:2405.00451, section 2.1: each simulation descends from the search root to a
-//! terminal node and is backed up once; when a root's simulation budget is used up, the search
-//! commits to one of its children, which becomes the next search root.
+//! The search of arXiv:2405.00451, section 2.1. Each simulation descends from the search root to a terminal
+//! node and is backed up once. When a root's simulation budget is used up, the search commits to one of its
+//! children, which becomes the next search root.
 //!
 //! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further
 //! until its solution ends or the relative depth limit is reached.
 //!
-//! The resulting tree does not depend on the order in which policy responses arrive. With W
-//! simulations in flight (`leaves_in_flight`), simulation k (from 1) starts after exactly the backups of
-//! simulations 1 to k - W; a commit waits until all are backed up. Backups happen in the order of
-//! the simulations. Simulations that arrive at a node whose expansion is pending wait there and
-//! resume in the order in which they started. Until then no simulation has passed through its
-//! children, so no backup can have changed them: all select with the same statistics.
+//! The resulting tree does not depend on the order in which policy responses arrive. With W simulations in
+//! flight (`leaves_in_flight`), simulation k (from 1) starts after exactly the backups of simulations
+//! 1 to k - W; a commit waits until all simulations are backed up. Simulations are backed up in the order in
+//! which they started. Simulations that arrive at a node whose expansion is pending wait there and resume in the
+//! order in which they started. Until then no simulation has passed through the node's children, so no backup
+//! can have changed them: all waiting simulations select with the same statistics.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -33,7 +33,7 @@ struct Simulation {
     path: Vec<NodeId>,
     /// Nodes whose expansion this simulation requested.
     expanded: Vec<NodeId>,
-    /// Whether it has reached its end and waits for its backup.
+    /// Whether the simulation has reached its end and waits for its backup.
     done: bool,
 }
 
@@ -46,20 +46,20 @@ pub(super) struct MctsState {
     completed: u64,
     /// `completed` when the current search root was committed.
     completed_at_root: u64,
-    /// Value of `completed` at which the next commit is due: `completed_at_root` plus the simulation budget of
-    /// this root.
+    /// Value of `completed` at which the next commit is due: `completed_at_root` plus this root's simulation
+    /// budget.
     commit_at: u64,
     /// The search root.
     root: NodeId,
     /// Priors of the root's children with Dirichlet noise; empty without noise.
     noisy_priors: Vec<f64>,
-    /// The committed path, without the problem's root.
+    /// The committed path, without the tree's root.
     committed: Vec<NodeId>,
-    /// Q and visits of the root's children at each commit, with `commit_values`.
+    /// Q and visits of the root's children at each commit; empty unless `commit_values` is set.
     commits: Vec<CommitRecord>,
     /// When the search began; `None` without a time limit.
     started_at: Option<Instant>,
-    /// Nodes, sampled tokens, right and wrong solutions of the simulations backed up, for the stopping
+    /// Nodes, sampled tokens, right and wrong solutions of the simulations backed up so far, for the stopping
     /// rules.
     nodes: u64,
     tokens: u64,
@@ -71,7 +71,7 @@ pub(super) struct MctsState {
 enum Progress {
     /// Progress was made; call again.
     Made,
-    /// Nothing to do until the policy responds.
+    /// Nothing to do until the next policy response.
     Blocked,
     /// The search is finished.
     Finished,
@@ -96,8 +96,8 @@ impl MctsState {
         }
     }
 
-    /// Starts simulations, backs them up and commits as far as the responses so far allow; true when
-    /// the search is finished.
+    /// Starts simulations, backs them up and commits, as far as the responses received so far allow. Returns
+    /// true if the search is finished.
     pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
         while growing.refused.is_none() {
             match self.step(growing) {
@@ -151,7 +151,7 @@ impl MctsState {
         self.descend(growing, self.running.len() - 1);
     }
 
-    /// Backs up the oldest simulation, if it has reached its end.
+    /// Backs up the oldest simulation if it has reached its end.
     fn back_up_oldest(&mut self, growing: &mut GrowingTree<'_>) -> Progress {
         match self.running.pop_front() {
             Some(first) if first.done => {
@@ -175,7 +175,7 @@ impl MctsState {
         }
     }
 
-    /// Resumes, oldest first, all simulations that wait at `node`, whose expansion is now complete.
+    /// Resumes all simulations that wait at `node`, oldest first. The expansion of `node` is now complete.
     pub(super) fn resume_waiting(&mut self, growing: &mut GrowingTree<'_>, node: NodeId) {
         for index in 0..self.running.len() {
             let simulation = &self.running[index];
@@ -185,7 +185,7 @@ impl MctsState {
         }
     }
 
-    /// Moves a simulation down until it ends or waits for an expansion.
+    /// Moves a simulation down until it ends or has to wait for an expansion.
     fn descend(&mut self, growing: &mut GrowingTree<'_>, index: usize) {
         while let Some(&leaf) = self.running[index].path.last() {
             let state = growing.tree.state(leaf);
@@ -211,7 +211,7 @@ impl MctsState {
         let limit = match config.depth_limit {
             DepthLimit::Absolute => return false,
             DepthLimit::Relative => config.max_depth,
-            // As the authors' `depth_limit = max_depth - 1`: see `DepthLimit::Both`.
+            // The authors' `depth_limit = max_depth - 1`: see `DepthLimit::Both`.
             DepthLimit::Both => (config.max_depth - 1).max(1),
         };
         depth(node) - depth(self.root) >= limit
@@ -231,9 +231,8 @@ impl MctsState {
             let prior = noisy.get(i).copied().unwrap_or(growing.steps[c as usize].prior);
             crate::select::ChildStats { prior, ..tree.stats(c) }
         });
-        // Subtract the in-flight visits of all simulations that wait at this node (this one
-        // included) from the parent's N: how many had arrived before the policy responded depends
-        // on timing, and must not affect selection.
+        // Subtract the simulations that wait at this node (including this one) from the parent's N: how many
+        // had arrived before the policy responded depends on timing, and must not affect selection.
         let waits = |s: &&Simulation| !s.done && s.path.last() == Some(&node);
         let waiting = self.running.iter().filter(waits).count() as u64;
         let visits = tree.visits(node) + tree.in_flight(node) - waiting;
@@ -247,8 +246,8 @@ impl MctsState {
         children.start + pick.expect("an expanded node has children") as NodeId
     }
 
-    /// Commits to a child of the search root by the commit rule. The child becomes the search root
-    /// and keeps its subtree and counts; a terminal child ends the search.
+    /// Commits to a child of the search root by the commit rule. The child becomes the search root and keeps
+    /// its subtree and counts. A terminal child ends the search.
     fn commit(&mut self, growing: &mut GrowingTree<'_>) -> Progress {
         let subject = &growing.subject;
         let tree = &growing.tree;
@@ -294,8 +293,7 @@ impl MctsState {
         self.completed
     }
 
-    /// Consumes the state: the committed path, the statistics at each commit, and the number of
-    /// simulations.
+    /// Returns the committed path, the statistics at each commit, and the number of simulations.
     pub(super) fn end(self) -> Ended {
         Ended { committed: self.committed, commits: self.commits, simulations: self.completed }
     }

@@ -1,4 +1,5 @@
-//! What a tree is about, and what it asks of the policy.
+//! What a tree's search needs to know ([`Subject`]: problem, prompt, settings, verifier), and its requests to
+//! the policy.
 
 use std::borrow::Cow;
 
@@ -10,34 +11,34 @@ use super::reference::ReferenceSolution;
 use crate::SearchConfig;
 use crate::probe::StateProbe;
 
-/// A request of a tree; its response goes to
-/// [`TreeSearch::receive`](super::TreeSearch::receive) with the same request id.
+/// A request of a tree. Its response is passed to [`TreeSearch::receive`](super::TreeSearch::receive) with
+/// the same request id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRequest {
     /// Unique within the tree.
     pub request_id: u64,
-    /// What is asked.
+    /// The request for the policy.
     pub request: Request,
 }
 
-/// What a tree is about: the same for its whole life.
+/// Problem, prompt, settings and verifier of a tree; constant during its search.
 #[derive(Clone)]
 pub struct Subject<'a> {
     /// The problem.
     pub(crate) problem: &'a Problem,
-    /// Its prompt.
+    /// The prompt rendered from the problem.
     pub(crate) prompt: Prompt,
-    /// How to search.
+    /// Settings of the search.
     pub(crate) config: &'a SearchConfig,
-    /// Decides where a solution ends and, with the oracle, whether it is right.
+    /// Decides whether a step states the final answer and, with the oracle, whether the solution is right.
     pub(crate) verifier: &'a dyn Verifier,
-    /// What the policy can be asked.
+    /// Limits of the policy, such as its context length.
     pub(crate) limits: Limits,
-    /// Steps of the reference solution that are injected as candidates; empty when they are not.
+    /// Steps of the reference solution to inject as candidates; empty unless `inject_reference` is set.
     pub(crate) reference: ReferenceSolution,
-    /// Tokens of one step at most.
+    /// Maximum number of tokens of one step.
     pub(crate) step_tokens: usize,
-    /// Judges steps by their hidden states.
+    /// Probe that judges steps by their hidden states; `None` with another judge.
     pub(crate) probe: Option<&'a StateProbe>,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Subject<'a> {
     /// Renders the problem for `policy`.
     ///
     /// # Errors
-    /// The policy's, when it cannot render the problem or encode its reference solution.
+    /// The policy's error if it cannot render the problem or encode the reference solution.
     pub fn new(
         policy: &dyn Policy,
         verifier: &'a dyn Verifier,
@@ -65,20 +66,20 @@ impl<'a> Subject<'a> {
         Ok(Self { problem, prompt, config, verifier, limits, reference, step_tokens, probe: None })
     }
 
-    /// Lets a probe judge, where the configuration says so.
+    /// Sets the probe that judges steps, if the configuration selects the probe judge.
     #[must_use]
     pub fn judged_by(self, probe: Option<&'a StateProbe>) -> Self {
         Self { probe, ..self }
     }
 
-    /// A solution with the mark of the thought that the prompt opens, where it opens one.
+    /// Adds the opening tag of a thought to `solution` if the prompt ends inside a thought.
     pub(crate) fn turn<'s>(&self, solution: &'s str) -> Cow<'s, str> {
         whole_turn(&self.prompt.text, solution)
     }
 }
 
-/// Tokens of a step at most. Of whole lines it is a budget of the problem (authors' code):
-/// min(max, max(max / 4, reference tokens / (depth - 1))), where the reference is in view.
+/// Maximum number of tokens of a step. With whole lines (`Boundary::Lines`) and a visible reference solution,
+/// it depends on the problem (authors' code): min(max, max(max / 4, reference tokens / (depth - 1))).
 fn step_tokens(
     policy: &dyn Policy,
     problem: &Problem,
@@ -104,7 +105,7 @@ mod tests {
             problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
         let mut config = SearchConfig { boundary: Boundary::Lines, ..SearchConfig::default() };
         let policy = Scripted::new();
-        // A token is a byte; three steps before the last, 128 tokens at most and 32 at least.
+        // One token per byte. Three steps before the last; at most 128 and at least 32 tokens.
         for (bytes, budget) in [(9, 32), (150, 50), (900, 128)] {
             problem.solution = Some("1".repeat(bytes));
             assert_eq!(step_tokens(&policy, &problem, &config).unwrap(), budget);

@@ -1,8 +1,8 @@
-//! An append-only arena: a node, once there, never moves, so a reader needs no lock and a tree can
-//! grow under its readers.
+//! An append-only arena of nodes. Nodes never move, so readers need no lock while other threads grow the
+//! tree.
 //!
-//! Chunks double in size, so a small tree is small and a tree of billions of nodes needs 27 chunks;
-//! ids are dense, in the order of reservation.
+//! Chunks double in size, so a small tree takes little memory and a tree of billions of nodes needs 27
+//! chunks. Ids are dense, in the order of reservation.
 
 use std::ops::Range;
 use std::ptr::null_mut;
@@ -15,24 +15,24 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// Nodes of the first chunk; chunk k holds `FIRST << k`.
 const FIRST: u32 = if cfg!(loom) { 4 } else { 64 };
-/// Chunks that ids of 32 bits can need.
+/// Number of chunks that 32-bit ids can need.
 const CHUNKS: usize = 1 + (u32::BITS - FIRST.ilog2()) as usize;
 
-/// Nodes by id.
+/// The nodes, indexed by id.
 pub(super) struct Arena {
-    /// The chunks, made once and never replaced.
+    /// The chunks, each allocated once and never replaced.
     chunks: [OnceLock<ChunkMemory>; CHUNKS],
-    /// For each of them, where the node with id 0 would be if its nodes went on downwards; null
-    /// before the chunk is there. Stored with Release when it is, and every load is an Acquire: who
-    /// has the address sees blank nodes behind it. Not part of the protocol of nodes, so not a loom
-    /// type.
+    /// For each chunk, the address at which the node with id 0 would lie if the chunk extended down to it;
+    /// null before the chunk is allocated. Stored with Release after the allocation and always loaded with
+    /// Acquire, so a thread that has read the address sees blank nodes there. Not part of the protocol of
+    /// nodes, so not a loom type.
     origins: [AtomicPtr<Node>; CHUNKS],
-    /// Ids that were handed out. Relaxed: it hands out numbers and publishes nothing; a node is
-    /// published by its parent's link.
+    /// Number of ids reserved so far. Relaxed: it only counts and publishes nothing; a node is published by
+    /// its parent's link.
     reserved: AtomicU32,
-    /// How many of those no node has.
+    /// Number of reserved ids that have no node and are in no thread's [`Supply`].
     unused: AtomicU32,
-    /// Stretches of those that wait for the next thread.
+    /// Ranges of unused ids for the next thread.
     spare: Mutex<Vec<Range<u32>>>,
 }
 
@@ -47,28 +47,28 @@ impl Arena {
         }
     }
 
-    /// Nodes so far, and what threads have reserved for their next ones.
+    /// Number of nodes, plus the ids that threads have reserved for their next nodes.
     pub(super) fn len(&self) -> u32 {
         self.end().saturating_sub(self.unused.load(Ordering::Relaxed))
     }
 
-    /// All ids are below.
+    /// Upper bound (exclusive) of all ids.
     pub(super) fn end(&self) -> u32 {
         self.reserved.load(Ordering::Relaxed)
     }
 
-    /// Forgets all ids; the memory stays for the next ones.
+    /// Removes all ids; keeps the memory for the next ones.
     pub(super) fn clear(&mut self) {
         self.reserved = AtomicU32::new(0);
         self.unused = AtomicU32::new(0);
         self.spare = Mutex::default();
     }
 
-    /// Takes `count` new neighbouring ids and makes sure that their nodes exist, with anything in
-    /// them.
+    /// Reserves `count` new consecutive ids and makes sure that memory for their nodes exists. Its content is
+    /// arbitrary.
     ///
     /// # Panics
-    /// When the ids are used up: 2^32 nodes are more than 190 GiB.
+    /// If the ids are used up: 2^32 nodes are more than 190 GiB.
     pub(super) fn reserve(&self, count: u32) -> Range<u32> {
         let first = self.reserved.fetch_add(count, Ordering::Relaxed);
         let end = first.checked_add(count).expect("fewer than 2^32 nodes");
@@ -88,12 +88,12 @@ impl Arena {
     pub(super) fn get(&self, id: u32) -> &Node {
         let origin = self.origin(id);
         assert!(!origin.is_null(), "a reserved id has its chunk");
-        // SAFETY: 1. the chunk is there, for as long as `self`; 2. it holds the nodes of all ids
-        // that `place` puts there (tested).
+        // SAFETY: 1. the chunk exists for as long as `self`; 2. it holds the nodes of all ids that `place`
+        // maps to it (tested).
         unsafe { &*origin.wrapping_add(id as usize) }
     }
 
-    /// Whether a reserved range does not lie in one chunk.
+    /// Whether a reserved range spans more than one chunk.
     #[inline]
     pub(super) fn is_split(&self, ids: &Range<u32>) -> bool {
         !ids.is_empty() && place(ids.start).0 != place(ids.end - 1).0
@@ -102,12 +102,12 @@ impl Arena {
     /// The nodes of `count` ids from `first`.
     ///
     /// # Safety
-    /// All of them lie in one chunk, and it is there: this thread has reserved the ids, or learnt of
-    /// them by an Acquire from one that had.
+    /// All ids lie in one chunk, and the chunk exists: this thread has reserved the ids, or has learnt them
+    /// by an Acquire load from a thread that had.
     #[inline]
     pub(super) unsafe fn slice(&self, first: u32, count: u32) -> &[Node] {
         let start = self.origin(first).wrapping_add(first as usize);
-        // SAFETY: the caller's word; the rest as in `get`.
+        // SAFETY: guaranteed by the caller; the rest as in `get`.
         unsafe { std::slice::from_raw_parts(start, count as usize) }
     }
 
@@ -116,7 +116,8 @@ impl Arena {
         Nodes { arena: self, here: [].iter(), left: ids }
     }
 
-    /// A thread that panics leaves the list as it was or with one more: fit for use.
+    /// Locks the list of spare ranges. Poisoning can be ignored: a panicking thread leaves the list as it was
+    /// or with one more range.
     fn spare(&self) -> MutexGuard<'_, Vec<Range<u32>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,15 +128,14 @@ impl Arena {
     }
 }
 
-/// Ids that one thread has reserved for the nodes it is going to make: threads that took each block
-/// from the common counter would write it in turn, and neighbouring blocks of two threads would
-/// share lines of their caches.
+/// Ids that one thread has reserved for its next nodes. If threads took every block from the common counter,
+/// they would write the counter in turn, and neighbouring blocks of two threads would share cache lines.
 pub(super) struct Supply<'a> {
     arena: &'a Arena,
     ids: Range<u32>,
 }
 
-/// Ids that a thread reserves at once (48 KiB of nodes).
+/// Number of ids that a thread reserves at once (48 KiB of nodes).
 const STRETCH: u32 = if cfg!(loom) { 4 } else { 1024 };
 
 impl<'a> Supply<'a> {
@@ -147,7 +147,7 @@ impl<'a> Supply<'a> {
         Self { arena, ids }
     }
 
-    /// Takes `count` neighbouring ids, as [`Arena::reserve`].
+    /// Returns `count` consecutive ids, like [`Arena::reserve`].
     #[inline]
     pub(super) fn take(&mut self, count: u32) -> Range<u32> {
         if self.ids.len() < count as usize {
@@ -162,7 +162,7 @@ impl<'a> Supply<'a> {
     fn refill(&mut self, count: u32) {
         let new = self.arena.reserve(count.max(STRETCH));
         if new.start == self.ids.end {
-            // Nobody else has reserved meanwhile: one longer stretch.
+            // No other thread has reserved ids meanwhile: extend the range.
             self.ids.end = new.end;
         } else {
             self.arena.unused.fetch_add(self.ids.len() as u32, Ordering::Relaxed);
@@ -171,7 +171,7 @@ impl<'a> Supply<'a> {
     }
 }
 
-/// What is left goes back to the counter if it is its last, or waits for the next thread.
+/// Returns the unused ids to the counter if they are its last, otherwise leaves them for the next thread.
 impl Drop for Supply<'_> {
     fn drop(&mut self) {
         let Range { start, end } = self.ids;
@@ -186,14 +186,14 @@ impl Drop for Supply<'_> {
     }
 }
 
-/// Prefetches nodes before they are used; a hint without effect on results. It always prefetches
-/// the cache lines that five nodes can touch, whatever their number and alignment: a loop of
-/// varying length would be mispredicted.
+/// Prefetches nodes before they are used; a hint that does not affect results. Always prefetches the cache
+/// lines that five nodes can touch, whatever `count` and alignment, because the CPU would mispredict a loop
+/// of varying length.
 #[inline]
 #[cfg(target_arch = "x86_64")]
 pub(super) fn prefetch(first: *const Node, count: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    /// Bytes of a line of the cache.
+    /// Bytes of a cache line.
     const LINE: usize = 64;
     let (first, bytes) = (first.cast::<i8>(), count * size_of::<Node>());
     // SAFETY: a prefetch reads nothing and cannot fail, whatever the address.
@@ -205,14 +205,14 @@ pub(super) fn prefetch(first: *const Node, count: usize) {
     call(bytes.wrapping_sub(1));
 }
 
-/// Other processors have to guess.
+/// Without a prefetch instruction: does nothing.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn prefetch(_: *const Node, _: usize) {}
 
-/// Chunk and offset of an id.
+/// Chunk of an id, and its offset in the chunk.
 #[inline]
 fn place(id: u32) -> (usize, usize) {
-    // In 64 bits: the highest ids would wrap around.
+    // 64-bit arithmetic: the highest ids would overflow 32 bits.
     let place = u64::from(id) + u64::from(FIRST);
     let level = place.ilog2();
     ((level - FIRST.ilog2()) as usize, (place - (1 << level)) as usize)
@@ -223,7 +223,7 @@ fn size(chunk: usize) -> usize {
     (FIRST as usize) << chunk
 }
 
-/// Iterator over a range of nodes: mostly one slice, two or more where chunks meet.
+/// Iterator over a range of nodes: usually one slice, several if the range spans chunks.
 pub(super) struct Nodes<'a> {
     arena: &'a Arena,
     here: std::slice::Iter<'a, Node>,
@@ -246,7 +246,7 @@ impl<'a> Iterator for Nodes<'a> {
             let count = self.left.len().min(size(chunk) - offset) as u32;
             self.left.start += count;
             assert!(!self.arena.origin(first).is_null(), "a reserved id has its chunk");
-            // SAFETY: the chunk is there, and `count` goes no further than its end.
+            // SAFETY: the chunk exists, and `count` does not go beyond its end.
             self.here = unsafe { self.arena.slice(first, count) }.iter();
         }
     }

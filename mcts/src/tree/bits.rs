@@ -2,10 +2,10 @@
 
 /// Bits of the number of in-flight visits in a node's counts.
 pub(super) const IN_FLIGHT_BITS: u32 = 16;
-/// In-flight visits that a node can have at once.
+/// Maximum number of in-flight visits of a node.
 pub(crate) const MAX_IN_FLIGHT: u64 = (1 << IN_FLIGHT_BITS) - 1;
 
 /// Bits of the number of children in a node's link.
 pub(super) const COUNT_BITS: u32 = 19;
-/// Children that a node can have.
+/// Maximum number of children of a node.
 pub(crate) const MAX_CHILDREN: usize = (1 << COUNT_BITS) - 1;

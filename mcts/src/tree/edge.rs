@@ -1,25 +1,25 @@
-//! What is known of a node beside its statistics.
+//! Input data of a node ([`Edge`]) and its expansion state ([`NodeState`]).
 
-/// What is known of a step when its node is made.
+/// A step as given to [`super::Tree::expand`]: the constant data of its node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
-    /// Prior of the step, in single precision: a tree selects by no more.
+    /// Prior of the step. Single precision is enough for selection.
     pub prior: f32,
     /// Reward r(s, a) of the step.
     pub reward: f64,
-    /// Whether the solution ends with the step.
+    /// Whether the solution ends with this step.
     pub terminal: bool,
 }
 
-/// Where a node stands; it only ever moves forward.
+/// Expansion state of a node. It only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
-    /// Nobody has asked for its children.
+    /// Its children have not been requested.
     Unexpanded = 0,
-    /// Somebody is fetching its children.
+    /// A thread is making its children.
     Expanding = 1,
     /// It has children.
     Expanded = 2,
-    /// It has none and never will.
+    /// It has no children and never will.
     Terminal = 3,
 }

@@ -1,10 +1,10 @@
 //! One search tree: parents and children, visit counts, Q and V.
 //!
-//! An edge is a prior, a reward and whether the child is terminal; the texts of steps are kept by
-//! the caller ([`crate::TreeSearch`]). Any number of threads may read and grow a tree at once, by
-//! the protocol in `mcts/concurrency.md`. Backups add to visit counts, and V is recomputed from the
-//! children. So once no simulation is in flight, Q and V are a pure function of visits and rewards,
-//! whatever the order of the backups ([`BackupWeights::Returns`] sums returns instead).
+//! An edge holds a prior, a reward and whether the child is terminal; the caller keeps the texts of the steps
+//! ([`crate::TreeSearch`]). Any number of threads may read and grow a tree at once, following the protocol in
+//! `mcts/concurrency.md`. A backup adds to visit counts and recomputes V from the children. So once no
+//! simulation is in flight, Q and V are a pure function of visits and rewards, whatever the order of the
+//! backups (except with [`BackupWeights::Returns`], which sums returns instead).
 
 mod arena;
 pub(crate) mod bits;
@@ -24,7 +24,7 @@ pub use self::walk::{Evaluator, GrowOptions, grow_shared};
 use crate::config::BackupWeights;
 use crate::select::{ChildStats, SelectionRule};
 
-/// How many nodes ahead of their use new nodes are prefetched: about a dozen expansions (3 KiB).
+/// Prefetch distance for new nodes, in nodes: about a dozen expansions (3 KiB).
 const AHEAD: usize = 64;
 
 /// Index of a node; the root is 0.
@@ -43,10 +43,10 @@ pub struct Tree {
     /// Discount: `Q = r + gamma V`.
     gamma: f64,
     weights: BackupWeights,
-    /// Rule that the cached score terms ([`crate::select::ScoreTerms`]) were computed by.
+    /// Rule used to compute the cached score terms ([`crate::select::ScoreTerms`]).
     rule: Option<SelectionRule>,
-    /// Whether the cached score terms are current: since they were computed, only walkers have changed
-    /// the tree, and those update them. Read only through `&mut`, so it needs no loom atomic.
+    /// Whether the cached score terms are current, i.e. only the threads of [`grow_shared`] (which update the
+    /// terms) have changed the tree since. Read only through `&mut`, so it needs no loom atomic.
     scored: std::sync::atomic::AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl Tree {
     /// Bytes of one node, without its text.
     pub const NODE_BYTES: usize = size_of::<Node>();
 
-    /// A tree of one root.
+    /// A tree with only a root.
     #[must_use]
     pub fn new(gamma: f64, weights: BackupWeights) -> Self {
         let scored = std::sync::atomic::AtomicBool::new(false);
@@ -63,7 +63,7 @@ impl Tree {
         tree
     }
 
-    /// Removes all nodes but the root; the memory is kept for the next search.
+    /// Removes all nodes except the root; keeps the memory for the next search.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.scored = false.into();
@@ -71,15 +71,15 @@ impl Tree {
         self.arena.get(root).fill(root, 1.0, 0.0, false);
     }
 
-    /// The root: the state before any step.
+    /// Id of the root, the state before any step.
     #[must_use]
     pub fn root(&self) -> NodeId {
         0
     }
 
-    /// Number of nodes, the root included. While other threads grow the tree, some may not be
-    /// published yet. Ids are `0..len()` in a tree that one thread has grown; several threads leave
-    /// gaps, so ids may be larger.
+    /// Number of nodes, including the root. While other threads grow the tree, some of these nodes may not be
+    /// published yet. Ids are `0..len()` if one thread grew the tree. Several threads leave gaps, so ids may
+    /// be larger.
     #[must_use]
     pub fn len(&self) -> usize {
         self.arena.len() as usize
@@ -95,34 +95,34 @@ impl Tree {
         self.arena.get(id)
     }
 
-    /// The node's expansion state.
+    /// Expansion state of the node.
     #[must_use]
     pub fn state(&self, id: NodeId) -> NodeState {
         self.node(id).link().state()
     }
 
-    /// The node's parent; `None` for the root.
+    /// Parent of the node; `None` for the root.
     #[must_use]
     pub fn parent(&self, id: NodeId) -> Option<NodeId> {
         (id != self.root()).then(|| self.node(id).parent())
     }
 
-    /// The node's children, in the order in which they were proposed.
+    /// Children of the node, in the order in which they were proposed.
     #[must_use]
     pub fn children(&self, id: NodeId) -> Range<NodeId> {
         self.node(id).link().children()
     }
 
-    /// Claims the node for expansion. False if it is terminal, expanded or claimed by another.
+    /// Claims the node for expansion. Returns false if it is terminal, expanded or already claimed.
     pub fn claim(&self, id: NodeId) -> bool {
         self.node(id).claim()
     }
 
-    /// Adds and publishes the children of a node that the caller has claimed; returns their ids.
-    /// Without edges the node becomes terminal.
+    /// Adds and publishes the children of a node that the caller has claimed. Returns their ids. If `edges`
+    /// is empty, the node becomes terminal.
     ///
     /// # Panics
-    /// When there are 2^19 edges or more.
+    /// If there are 2^19 edges or more.
     pub fn expand(&self, id: NodeId, edges: &[Edge]) -> Range<NodeId> {
         debug_assert_eq!(self.state(id), NodeState::Expanding);
         self.scored.store(false, std::sync::atomic::Ordering::Relaxed);
@@ -130,8 +130,8 @@ impl Tree {
         self.publish(Claimed { id, node: self.node(id) }, edges, ids, |_, _| {})
     }
 
-    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `init_child` before
-    /// it is published.
+    /// [`Tree::expand`] with two hooks: `ids` reserves the ids, and `init_child` initialises each new node
+    /// before it is published.
     #[inline]
     fn publish(
         &self,
@@ -150,13 +150,14 @@ impl Tree {
             child.fill(id, edge.prior, edge.reward, edge.terminal);
             init_child(child, edge);
         };
+        // Whether the children lie in more than one chunk, so that they are not one slice.
         let split = self.arena.is_split(&ids);
         if split {
             self.arena.range(ids.clone()).zip(edges).for_each(fill);
         } else {
             // SAFETY: the ids were reserved just now and lie in one chunk.
             let children = unsafe { self.arena.slice(ids.start, edges.len() as u32) };
-            // The next nodes will probably lie behind these.
+            // The next expansion will probably use the nodes after these.
             prefetch(children.as_ptr().wrapping_add(AHEAD), children.len());
             children.iter().zip(edges).for_each(fill);
         }
@@ -164,7 +165,7 @@ impl Tree {
         ids
     }
 
-    /// Adds an in-flight visit to the node; at most 65,535 at once.
+    /// Adds an in-flight visit to the node. A node holds at most 65,535 in-flight visits.
     pub fn enter(&self, id: NodeId) {
         self.node(id).enter::<Shared>(1);
     }
@@ -174,9 +175,9 @@ impl Tree {
         path.iter().for_each(|&id| self.node(id).undo::<Shared>(1));
     }
 
-    /// Backs up a simulation whose nodes were entered ([`Tree::enter`]). From the leaf to the start
-    /// of the path, an in-flight visit becomes a completed one and V is updated. Above the start,
-    /// only V is; nothing with [`BackupWeights::Returns`].
+    /// Backs up a simulation whose nodes were entered ([`Tree::enter`]). On each node of the path, one
+    /// in-flight visit becomes a completed visit and V is updated. On the ancestors of the path, only V is
+    /// recomputed; with [`BackupWeights::Returns`], nothing changes there.
     pub fn backup(&self, path: &[NodeId]) {
         self.scored.store(false, std::sync::atomic::Ordering::Relaxed);
         let mut value = 0.0;
@@ -203,7 +204,7 @@ impl Tree {
         if self.weights == BackupWeights::Returns {
             return;
         }
-        // Siblings share their ancestors: refresh those once.
+        // Siblings have the same ancestors: recompute those once per parent.
         let one_of_each: BTreeMap<_, _> =
             rewards.iter().map(|&(id, _)| (self.parent(id), id)).collect();
         for id in one_of_each.into_values() {
@@ -220,8 +221,8 @@ impl Tree {
         }
     }
 
-    /// Completes `visits` in-flight visits whose returns sum to `returns` (fixed point). Other
-    /// threads may do so at once.
+    /// Completes `visits` in-flight visits whose returns sum to `returns` (fixed-point number). Safe while
+    /// other threads do the same.
     fn count(&self, node: &Node, visits: u64, returns: i64) {
         if self.weights == BackupWeights::Returns {
             node.add_returns::<Shared>(returns);
@@ -231,9 +232,10 @@ impl Tree {
         }
     }
 
-    /// Completes `visits` (0 or more) and recomputes V of a node from its children. Repeats if
-    /// another thread began a recomputation meanwhile, so the last value stored has seen the last
-    /// value of every child (`concurrency.md`, "Recomputed values").
+    /// Completes `visits` in-flight visits (0 or more) and recomputes V of a node from its children. Repeats
+    /// if another thread began a recomputation meanwhile, so the value stored last was computed from the
+    /// latest value of every child. `announce` counts recomputations begun (`concurrency.md`, "Recomputed
+    /// values").
     fn refresh(&self, node: &Node, visits: u64) {
         let mut number = node.announce(visits);
         let link = node.link();
@@ -259,12 +261,12 @@ impl Tree {
         }
     }
 
-    /// The children in a node's link as one slice; `None` if they lie in two chunks.
+    /// The node's children as one slice; `None` if they lie in two chunks.
     #[inline]
     fn children_of(&self, link: Link) -> Option<&[Node]> {
-        // SAFETY: 1. links are made by `publish` alone, which says whether they are split, and were
-        // loaded with Acquire; 2. a node without children has the range 0..0, and the chunk of the
-        // root is there.
+        // SAFETY: 1. only `publish` makes links, and it records whether the children are split between
+        // chunks; the link was loaded with Acquire; 2. a node without children has the range 0..0, and the
+        // chunk of the root exists.
         (!link.is_split()).then(|| unsafe { self.arena.slice(link.first(), link.count()) })
     }
 
@@ -286,7 +288,7 @@ impl Tree {
         self.q_of(self.node(id))
     }
 
-    /// V of the node's state; 0 without children (with [`BackupWeights::Returns`]: without visits).
+    /// V of the node's state. 0 if the node has no children (with [`BackupWeights::Returns`]: no visits).
     #[must_use]
     pub fn v(&self, id: NodeId) -> f64 {
         self.v_of(self.node(id))
@@ -304,7 +306,7 @@ impl Tree {
         self.node(id).counts().1
     }
 
-    /// The node's edge, with the current reward ([`Tree::set_rewards`]).
+    /// Edge of the node, with the current reward ([`Tree::set_rewards`]).
     #[must_use]
     pub fn edge(&self, id: NodeId) -> Edge {
         let node = self.node(id);
@@ -312,7 +314,7 @@ impl Tree {
         Edge { prior: node.prior(), reward: node.reward(), terminal }
     }
 
-    /// What selection sees of the node.
+    /// Statistics of the node that selection reads.
     #[must_use]
     pub fn stats(&self, id: NodeId) -> ChildStats {
         self.stats_of(self.node(id))
@@ -326,8 +328,8 @@ impl Tree {
     }
 }
 
-/// Mean of the children's Q, given as (visits, Q) in creation order, weighted by `weights`; 0 when
-/// all weights are 0. [`BackupWeights::Returns`] weighs like [`BackupWeights::Visits`].
+/// Mean of the children's Q, weighted by `weights`; 0 if all weights are 0. `children` gives (visits, Q) in
+/// creation order. [`BackupWeights::Returns`] weights like [`BackupWeights::Visits`].
 #[must_use]
 pub fn mean_value(weights: BackupWeights, children: impl IntoIterator<Item = (u64, f64)>) -> f64 {
     let (mut sum, mut total) = (0.0, 0.0);

@@ -1,61 +1,57 @@
-//! A node: 48 bytes of atomics, grouped by who may write a field and when.
+//! A node of the tree: 48 bytes of atomics, grouped by which thread may write a field and when.
 //!
-//! The protocol is described in `concurrency.md`; here each field says who writes it, when, and
-//! what its ordering pairs with.
+//! `concurrency.md` describes the protocol. Here, each field's comment states its writer, the time of the
+//! write and which access its memory ordering pairs with.
 
 use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MAX_CHILDREN, MAX_IN_FLIGHT};
 use super::edge::NodeState;
 use crate::select::ScoreTerms;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
-/// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
-/// may reach +-2^31: 2^30 visits with returns up to 2, or 2^13 with the largest.
+/// Scale of fixed-point sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33. A
+/// sum may reach +-2^31: 2^30 visits with returns up to 2, or 2^13 visits with the largest return.
 const SCALE: f64 = (1u64 << 32) as f64;
 
 /// Largest magnitude of a return; larger ones are clamped.
 const MAX_RETURN: f64 = (1u64 << 18) as f64;
-/// 1.5 * 2^52: doubles within 2^51 of it are spaced by 1, so adding it rounds to a whole number.
+/// 1.5 * 2^52: doubles within 2^51 of it are spaced by 1, so adding it rounds to an integer.
 const WHOLE: f64 = (3u64 << 51) as f64;
 
 /// One visit in [`Node::counts`].
 const VISIT: u64 = 1 << IN_FLIGHT_BITS;
-/// One announcement without a visit in [`Node::counts`]; the field wraps around at the top.
+/// One announcement without a visit in [`Node::counts`]; the field wraps around on overflow.
 const REFRESH: u64 = 1 << 48;
 
 /// A node.
 pub(super) struct Node {
-    /// Cached score terms `q` and `u` ([`ScoreTerms`], as bits), computed from the fields below;
-    /// the walkers of `grow_shared` select by them. Relaxed, the last writer wins; may be stale
-    /// while several threads update the node. It affects only which child is selected, so loom does
-    /// not track it.
+    /// Cached score terms `q` and `u` ([`ScoreTerms`], as bits), computed from the fields below and used for
+    /// selection by the walkers of `grow_shared`. Relaxed, the last writer wins; may be stale while several
+    /// threads update the node. They affect only which child is selected, so loom does not track them.
     score_terms: [UntrackedU32; 2],
 
-    // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
-    /// From the top: state in 2 bits, whether the node is in the shared top in 1, the thread that
-    /// has locked it in [`OWNER_BITS`], whether the children lie in two chunks in 1, their number
-    /// in [`COUNT_BITS`], id of the first in 32. Claims and locks are taken by compare-exchange;
-    /// expanded and unlocked states are stored with Release and pair with the Acquire of every
-    /// load.
+    // The state only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
+    /// From the highest bits: state (2 bits), whether the node is in the shared top (1), number of the thread
+    /// that has locked it ([`OWNER_BITS`]), whether the children lie in two chunks (1), number of children
+    /// ([`COUNT_BITS`]), id of the first child (32). Claims and locks are made by compare-exchange. Expanded
+    /// and unlocked states are stored with Release, which pairs with the Acquire of every load.
     link: AtomicU64,
 
-    // Commutative: additions may come in any order.
-    /// From the top: announcements without a visit in 16 bits (wrapping), completed visits in 32,
-    /// in-flight visits in 16. Relaxed where nothing is published. A backup that recomputes V adds
-    /// with AcqRel: the word above the in-flight visits numbers the announcements of changed
-    /// children (`Tree::refresh`).
+    // Additions commute: they may come in any order.
+    /// From the highest bits: announcements without a visit (16 bits, wrapping), completed visits (32),
+    /// in-flight visits (16). Relaxed if nothing is published. A backup that recomputes V adds with AcqRel:
+    /// the bits above the in-flight visits number the announcements of changed children (`Tree::refresh`).
     counts: AtomicU64,
-    /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
+    /// Sum of returns in fixed point (`Returns`), or the bits of V as last recomputed. Relaxed.
     value: AtomicU64,
 
-    // Constant after publication, except that `Tree::set_rewards`, which has exclusive access to
-    // the tree, may overwrite rewards. Written by the one thread that expands the parent, before it
-    // stores the parent's link with Release; whoever has loaded that link with Acquire reads them
-    // Relaxed.
-    /// Bits of the reward r of the step that leads here.
+    // Constant after publication, except that `Tree::set_rewards`, which has exclusive access to the tree,
+    // may overwrite rewards. Written by the one thread that expands the parent, before it stores the parent's
+    // link with Release. A thread that has loaded that link with Acquire reads these fields Relaxed.
+    /// Reward r of the step that leads to this node (bits of an f64).
     reward: AtomicU64,
-    /// Bits of its prior.
+    /// Prior of the step (bits of an f32).
     prior: AtomicU32,
-    /// Id of the parent; the root is its own.
+    /// Id of the parent; the root is its own parent.
     parent: AtomicU32,
 }
 
@@ -64,27 +60,27 @@ const SPLIT: u64 = 1 << (32 + COUNT_BITS);
 const OWNER_SHIFT: u32 = 33 + COUNT_BITS;
 const SHARED: u64 = 1 << (OWNER_SHIFT + OWNER_BITS);
 const STATE_SHIFT: u32 = 62;
-/// Largest number of a lock owner (thread); numbers start at 1, and 0 is no owner.
+/// Largest number of a lock owner (thread). Numbers start at 1; 0 means no owner.
 pub(super) const MAX_OWNERS: usize = (1 << OWNER_BITS) - 1;
 
-/// State and children.
+/// Packs state and children into a link word.
 fn link(state: NodeState, first: u32, count: u32) -> u64 {
     ((state as u64) << STATE_SHIFT) | (u64::from(count) << 32) | u64::from(first)
 }
 
-/// Completed visits and in-flight visits.
+/// Unpacks completed visits and in-flight visits.
 #[inline]
 fn split(counts: u64) -> (u64, u64) {
     (u64::from((counts >> 16) as u32), counts & MAX_IN_FLIGHT)
 }
 
-/// A sum of returns.
+/// Converts a fixed-point sum of returns to a float.
 #[inline]
 fn from_fixed(sum: u64) -> f64 {
     sum as i64 as f64 * (1.0 / SCALE)
 }
 
-/// A link taken apart.
+/// The content of a node's link, with accessors for its fields.
 #[derive(Clone, Copy)]
 pub(super) struct Link {
     word: u64,
@@ -110,7 +106,7 @@ impl Link {
         (self.word >> 32) as u32 & MAX_CHILDREN as u32
     }
 
-    /// Whether the children lie in two chunks or more.
+    /// Whether the children lie in more than one chunk.
     pub(super) fn is_split(self) -> bool {
         self.word & SPLIT != 0
     }
@@ -123,7 +119,7 @@ impl Link {
         self.word & SHARED != 0
     }
 
-    /// Number of the thread that holds the node; 0 for none.
+    /// Number of the thread that has locked the node; 0 if unlocked.
     pub(super) fn owner(self) -> u16 {
         (self.word >> OWNER_SHIFT) as u16 & MAX_OWNERS as u16
     }
@@ -131,7 +127,7 @@ impl Link {
 
 /// How counters are increased: with or without concurrent writers.
 pub(super) trait Access {
-    /// Adds `delta`, wrapping; the new content.
+    /// Adds `delta`, wrapping. Returns the new value.
     fn add(cell: &AtomicU64, delta: u64) -> u64;
 }
 
@@ -170,8 +166,8 @@ impl Node {
         }
     }
 
-    /// Initialises an unpublished slot as a node without visits, overwriting what was there. Does
-    /// not set `score_terms`.
+    /// Initialises an unpublished slot as a node without visits, overwriting the previous content. Does not
+    /// set `score_terms`.
     pub(super) fn fill(&self, parent: u32, prior: f32, reward: f64, terminal: bool) {
         self.counts.store(0, Ordering::Relaxed);
         self.value.store(0, Ordering::Relaxed);
@@ -215,21 +211,21 @@ impl Node {
         self.score_terms[1].store(u.to_bits(), Ordering::Relaxed);
     }
 
-    /// State and children. Acquire: pairs with the Release of [`Node::publish`], so the children's
-    /// constant fields are visible, and with that of [`Node::release`], so all that was done below
-    /// a locked node is visible to whoever finds it in the shared top.
+    /// State and children. The Acquire pairs with the Release of [`Node::publish`], so the children's
+    /// constant fields are visible, and with that of [`Node::release`], so a thread that finds a formerly
+    /// locked node in the shared top sees everything that was done below it.
     pub(super) fn link(&self) -> Link {
         Link { word: self.link.load(Ordering::Acquire) }
     }
 
-    /// Unexpanded -> expanding; of all threads that try, one succeeds. Relaxed: the winner learns
-    /// nothing from the others; they learn from its publication.
+    /// Unexpanded -> expanding; if several threads try, one succeeds. Relaxed: the winner needs no data of
+    /// the other threads; they read its publication.
     pub(super) fn claim(&self) -> bool {
         let (from, to) = (link(NodeState::Unexpanded, 0, 0), link(NodeState::Expanding, 0, 0));
         self.link.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Publishes the children: moves the node to expanded, by the thread that claimed it or holds
+    /// Publishes the children: moves the node to expanded. Called by the thread that claimed it or has locked
     /// its subtree. Release: pairs with [`Node::link`].
     pub(super) fn publish(&self, children: std::ops::Range<u32>, split: bool) {
         let count = children.end - children.start;
@@ -242,16 +238,16 @@ impl Node {
         self.move_on(link(NodeState::Terminal, 0, 0));
     }
 
-    /// Stores a new state and keeps the owner and the shared flag. The load is of this thread's own
-    /// last store or exchange: nobody else writes a link that is claimed or held.
+    /// Stores a new state and keeps the owner and the shared flag. The load returns this thread's own last
+    /// store or exchange, because no other thread writes a link that is claimed or locked.
     fn move_on(&self, to: u64) {
         let kept =
             self.link.load(Ordering::Relaxed) & (SHARED | (MAX_OWNERS as u64) << OWNER_SHIFT);
         self.link.store(to | kept, Ordering::Release);
     }
 
-    /// Locks a free node below the shared top for the thread with this number; true on success.
-    /// Acquire: pairs with [`Node::release`], so the owner sees all that earlier owners did.
+    /// Locks a free node below the shared top for the thread with number `owner`. Returns true on success.
+    /// Acquire: pairs with [`Node::release`], so the owner sees everything that earlier owners did.
     pub(super) fn lock(&self, seen: Link, owner: u16) -> bool {
         if seen.owner() != 0 || seen.is_shared() {
             return false;
@@ -260,19 +256,19 @@ impl Node {
         self.link.compare_exchange(seen.word, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Unlocks a node; with `promote` it joins the shared top. Release: pairs with [`Node::lock`]
-    /// and [`Node::link`].
+    /// Unlocks a node. If `promote`, the node joins the shared top. Release: pairs with [`Node::lock`] and
+    /// [`Node::link`].
     pub(super) fn release(&self, promote: bool) {
         let free = self.link.load(Ordering::Relaxed) & !((MAX_OWNERS as u64) << OWNER_SHIFT);
         self.link.store(free | if promote { SHARED } else { 0 }, Ordering::Release);
     }
 
-    /// Returns completed and in-flight visits, read by one atomic load.
+    /// Completed and in-flight visits, read by one atomic load.
     pub(super) fn counts(&self) -> (u64, u64) {
         split(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Adds in-flight visits (lc0: `IncrementNInFlight`). Returns the new [`Node::counts`].
+    /// Adds in-flight visits (lc0: `IncrementNInFlight`). Returns the new completed and in-flight visits.
     #[inline]
     pub(super) fn enter<A: Access>(&self, visits: u64) -> (u64, u64) {
         split(A::add(&self.counts, visits))
@@ -283,8 +279,8 @@ impl Node {
         A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// Adds completed visits by one addition and, with `counts_in_flight`, removes as many
-    /// in-flight visits (lc0: `FinalizeScoreUpdate`). Returns the new [`Node::counts`].
+    /// Adds completed visits. If `counts_in_flight`, removes as many in-flight visits in the same addition
+    /// (lc0: `FinalizeScoreUpdate`). Returns the new completed and in-flight visits.
     #[inline]
     pub(super) fn complete<A: Access>(&self, visits: u64, counts_in_flight: bool) -> (u64, u64) {
         split(A::add(&self.counts, visits * if counts_in_flight { VISIT - 1 } else { VISIT }))
@@ -293,12 +289,11 @@ impl Node {
     /// Converts a return to fixed point, clamped to +-[`MAX_RETURN`]; NaN becomes the minimum.
     #[inline]
     pub(super) fn to_fixed(value: f64) -> i64 {
-        // Comparisons, not `clamp`: an instruction each.
+        // Comparisons instead of `clamp`: one instruction each.
         let value = if value > -MAX_RETURN { value } else { -MAX_RETURN };
         let value = if value < MAX_RETURN { value } else { MAX_RETURN };
-        // Adding `WHOLE` rounds to a whole number, and the bits of the sum then count up from those
-        // of `WHOLE`. `f64::round` would be a function call in code that must also run on old
-        // processors.
+        // Adding `WHOLE` rounds to an integer, and the bits of the sum then count up from those of `WHOLE`.
+        // `f64::round` would be a function call, because the code must also run on old CPUs.
         (value * SCALE + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i64
     }
 
@@ -323,16 +318,15 @@ impl Node {
         self.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Completes `visits` in-flight visits (0 or more) and announces that `value` is being
-    /// recomputed because a child changed. Returns the number of the announcement. AcqRel: see
-    /// [`Node::counts`].
+    /// Completes `visits` in-flight visits (0 or more) and announces that `value` is being recomputed because
+    /// a child changed. Returns the number of this announcement. AcqRel: see [`Node::counts`].
     pub(super) fn announce(&self, visits: u64) -> u64 {
         let delta = if visits == 0 { REFRESH } else { visits * (VISIT - 1) };
         self.counts.fetch_add(delta, Ordering::AcqRel).wrapping_add(delta) >> 16
     }
 
-    /// Number of the last announcement. A read-modify-write, because a plain load may be answered
-    /// before the store of the value is seen by others.
+    /// Number of the last announcement. A read-modify-write, because a plain load may complete before this
+    /// thread's store of the value is visible to other threads.
     pub(super) fn announced(&self) -> u64 {
         self.counts.fetch_add(0, Ordering::AcqRel) >> 16
     }

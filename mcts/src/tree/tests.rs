@@ -1,4 +1,5 @@
-//! Worked values, and the promises of the protocol under real threads (loom's are in `loom`).
+//! Tests of the tree: worked values here, the guarantees of `concurrency.md` under real threads in `threads`,
+//! and under loom in `loom`.
 
 #[cfg(loom)]
 mod loom;
@@ -12,7 +13,7 @@ fn edge(reward: f64, terminal: bool) -> Edge {
     Edge { prior: 1.0, reward, terminal }
 }
 
-/// All nodes, parents before their children: none is lost, none has two parents.
+/// All nodes, parents before their children. Checks that no node is lost and none has two parents.
 fn from_the_root(tree: &Tree) -> Vec<NodeId> {
     let mut order = vec![tree.root()];
     let mut next = 0;

@@ -1,5 +1,5 @@
-//! A tree as the viewer's script reads it: what people ask about a node, and nothing that only training
-//! needs (token ids, log-probabilities of single tokens).
+//! The data of a tree for the viewer's script: what people ask about a node, without what only training needs
+//! (token ids, log-probabilities of single tokens).
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use crate::pairs::ExtractedPairs;
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
-/// Trees of one source: of a round, or of a search.
+/// Trees of one source, i.e. of a round or of a search.
 #[derive(Debug, Clone, Serialize)]
 pub struct TreeSet {
     name: String,
-    /// Trees of the source, of which `trees` may be a part.
+    /// Number of trees in the source; `trees` may be a part of them.
     total: usize,
     trees: Vec<TreeView>,
 }
 
 impl TreeSet {
-    /// Trees under a name ("round 2"); the source holds `total` of them.
+    /// Trees with a name (such as "round 2"); `total` is the number of trees in the source.
     #[must_use]
     pub fn new(name: &str, total: usize, trees: Vec<TreeView>) -> Self {
         Self { name: readable(name), total, trees }
     }
 
-    /// Whether there is nothing to show.
+    /// Whether there are no trees.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.trees.is_empty()
@@ -59,7 +59,7 @@ pub struct TreeView {
     pub(crate) duplicates: u64,
     pub(crate) committed: Vec<u32>,
     pub(crate) pairs: Vec<PairView>,
-    /// Why there are no more pairs, in words.
+    /// Why other pairs were dropped, in words, with counts.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) nodes: Vec<NodeView>,
 }
@@ -73,12 +73,12 @@ pub(crate) struct PairView {
     pub(crate) alpha: f64,
 }
 
-/// One step and the state behind it; what is absent is 0, false or unknown.
+/// One step and the state after it; a missing field is 0, false or unknown.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct NodeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<u32>,
-    /// The text in pieces; every second piece is a false equation.
+    /// The step's text in pieces; every second piece is a false equation.
     pub(crate) text: Vec<String>,
     pub(crate) q: f64,
     pub(crate) v: f64,
@@ -96,28 +96,28 @@ pub(crate) struct NodeView {
     pub(crate) injected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<EndView>,
-    /// What a verifier command found, a line each.
+    /// A verifier command's findings, one per line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) findings: Vec<String>,
 }
 
-/// What the verifier read at the end of a solution.
+/// The verifier's reading of a finished solution.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct EndView {
     /// Outcome part of the value.
     pub(crate) outcome: f64,
-    /// The answer that the solution states; empty if none.
+    /// The answer that the solution states; empty if it states none.
     pub(crate) answer: String,
-    /// The rule that found it, or why there is none.
+    /// The rule that found the answer, or the reason why there is none.
     pub(crate) rule: &'static str,
-    /// `right`, `wrong`, `undecided` or, without a reference, `unknown`.
+    /// `right`, `wrong`, `undecided` or, without a reference answer, `unknown`.
     pub(crate) verdict: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
 }
 
 impl TreeView {
-    /// What the viewer shows of a tree, with the pairs that these rules extract.
+    /// The viewer's data of a tree, with the pairs that `rules` extract.
     #[must_use]
     pub fn new(tree: &TreeRecord, rules: &PairConfig) -> Self {
         let problem = &tree.problem;
@@ -161,7 +161,7 @@ impl TreeView {
         self.nodes.len()
     }
 
-    /// Whether it has right and wrong solutions.
+    /// Whether the tree has both right and wrong solutions.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
         self.solutions("right") > 0 && self.solutions("wrong") > 0
@@ -205,13 +205,13 @@ fn view(tree: &TreeRecord, id: u32, node: &NodeRecord) -> NodeView {
     }
 }
 
-/// What a verifier command found; the calculator's findings are marked in the text.
+/// A verifier command's findings; those of the equation checker are marked in the text.
 fn findings(node: &NodeRecord) -> Vec<String> {
     let found = node.findings.iter().filter(|found| found.by == FoundBy::Command);
     found.map(|found| readable(&found.summary())).collect()
 }
 
-/// What the verifier reads in the solution that ends here.
+/// The verifier's reading of the solution that ends here.
 fn end(tree: &TreeRecord, id: u32, node: &NodeRecord) -> EndView {
     let (solution, finish) = (tree.turn(id), node.finish.unwrap_or(Finish::Eos));
     let statement = Statement::of(&tree.problem, &solution, finish);
@@ -246,17 +246,17 @@ fn end(tree: &TreeRecord, id: u32, node: &NodeRecord) -> EndView {
     }
 }
 
-/// Four decimals: more are never shown, and a page of many trees stays small.
+/// Rounds to four decimals: the viewer never shows more, and a page of many trees stays small.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-/// The text in pieces, of which every second is a false equation.
+/// Splits the text into pieces; every second piece is a false equation.
 fn pieces(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut done = 0;
     for equation in equations(text).into_iter().filter(|e| !e.holds) {
-        // Links of one chain, `3 + 4 = 8 = 2`, overlap.
+        // Equations of one chain, such as `3 + 4 = 8 = 2`, overlap.
         if equation.span.start < done {
             continue;
         }

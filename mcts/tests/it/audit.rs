@@ -1,4 +1,4 @@
-//! `mcts audit` as its users meet it: files of this program and of others, and the folder of a search.
+//! `mcts audit` on files of this program, on files of other programs, and on the folder of a search.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn test_problems_among_the_pairs_are_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("search");
     searched("choice", &out);
-    // The problems that were searched stand for test problems that leaked.
+    // Use the searched problems as test problems that leaked.
     let test = folder.path().join("test.jsonl");
     let trees = read(out.join("trees.jsonl"));
     let problems: Vec<String> = trees

@@ -1,4 +1,4 @@
-//! The binary as its users meet it: files, flags, exit codes.
+//! Tests of the binary: files, flags, exit codes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +35,7 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
         assert!(summary["tokens"][key].as_u64().is_some_and(|n| n > 0), "{key}");
     }
     assert_eq!(summary["tokens"]["decoded"], summary["tokens"]["sampling_rows"]);
-    // The written settings give the same search.
+    // The written settings reproduce the search.
     let config = first.2.join("config.toml");
     let out = folder.path().join("d");
     let command = format!("search --config {} --out {}", config.display(), out.display());
@@ -43,7 +43,7 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     assert!(read(out.join("trees.jsonl")) == first.0);
 }
 
-/// What a search with the scripted policy leaves.
+/// Results of a search with the scripted policy.
 struct Searched {
     simulations: u64,
     nodes: u64,
@@ -52,7 +52,7 @@ struct Searched {
 }
 
 impl Searched {
-    /// Six problems, with these flags, in a folder of this name.
+    /// Searches six problems with these flags, in a folder of this name.
     fn new(folder: &Path, name: &str, flags: &str) -> Self {
         let out = folder.join(name);
         let command = format!("search --policy scripted --limit 6 {flags} --out {}", out.display());
@@ -97,7 +97,7 @@ fn stopping_rules_have_flags() {
     assert!(few.simulations < plain.simulations, "{} simulations", few.simulations);
     assert!(run("nodes", "--stop nodes@8").nodes < plain.nodes);
     assert!(run("tokens", "--stop tokens@60").nodes < plain.nodes);
-    // The byte of a space ends the scripted policy's first word.
+    // The scripted policy's first word ends with a space (byte 32).
     for stop in ["--stop-string =", "--stop-id 32"] {
         let trees = run(&stop.replace([' ', '='], "-"), stop).file("trees.jsonl");
         assert!(trees.contains("\"finish\":\"stop\""), "{stop}");
@@ -110,16 +110,16 @@ fn stopping_rules_have_flags() {
 #[test]
 fn a_time_budget_is_marked() {
     let folder = tempfile::tempdir().expect("a folder");
-    // With the pairs of unsolved trees: what is cut short solves little.
+    // Include the pairs of unsolved trees: a search that is cut short solves few problems.
     let run = |name: &str, flags: &str| {
         Searched::new(folder.path(), name, &format!("--solved-only false {flags}"))
     };
     let [plain, beam] = [run("plain", ""), run("beam", "--strategy beam@2")];
-    // Time that is never used up has had its say all the same.
+    // A time limit that is never reached still marks the results as timed.
     let timed_beam = run("timed-beam", "--strategy beam@2 --stop millis@600000");
     assert_eq!(timed_beam.nodes, beam.nodes);
     assert!(timed_beam.file("summary.json").contains("\"timed\": true"));
-    // So many simulations that no machine makes them in a millisecond.
+    // More simulations than any machine makes in a millisecond.
     let timed = run("timed", "--simulations 100000 --stop millis@1");
     assert!(timed.simulations < 6 * 100_000);
     for file in ["trees.jsonl", "pairs.jsonl"] {
@@ -152,7 +152,7 @@ fn flags_that_a_strategy_does_not_know_are_refused_or_named() {
     assert!(!said.contains("--commit"), "{said}");
 }
 
-/// A flag with a value that it does not take is refused by its name.
+/// Checks that a flag with an invalid value is refused, and that the message contains the flag.
 fn assert_names_the_flag(wrong: &str) {
     let stderr = assert_code(&mcts(&format!("search {wrong} --out none")), 2);
     assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
@@ -160,7 +160,7 @@ fn assert_names_the_flag(wrong: &str) {
 
 #[test]
 fn the_bundled_model_has_settings_of_its_own() {
-    // No search: an empty problem file is refused after the settings are known.
+    // Nothing is searched: an empty problem file is refused after the settings are known.
     let folder = tempfile::tempdir().expect("a folder");
     let run = |name: &str, flags: &str| {
         let out = folder.path().join(name);
@@ -278,7 +278,7 @@ fn a_time_budget_keeps_what_is_finished() {
 
 #[test]
 fn the_countdown_example_finds_the_solution() {
-    // Cargo builds the examples of a package before it runs its tests.
+    // Cargo builds a package's examples before it runs its tests.
     let binary = Path::new(env!("CARGO_BIN_EXE_mcts"));
     let example = binary.with_file_name("examples").join("countdown");
     let output = Command::new(example).output();
@@ -310,7 +310,7 @@ fn a_search_says_how_well_the_judge_foretells_outcomes() {
     for key in ["auc", "ece", "unknown", "right"] {
         assert!(asked[key].as_f64().is_some_and(|v| (0.0..=1.0).contains(&v)), "{key}: {asked}");
     }
-    // Without the oracle the texts are verified afterwards: the same kind of figures.
+    // Without the oracle the verifier checks the texts afterwards: the figures are of the same kind.
     assert!(found("blind", "--oracle false")["auc"].is_f64());
     let other = found("follow-ups", "--judge follow-ups");
     assert!(other["n"].is_u64() && other["mean"] != asked["mean"], "{other}");
@@ -388,20 +388,20 @@ fn servers_elsewhere_are_reached_through_the_proxy_of_the_environment() {
             .output()
             .expect("the binary runs")
     };
-    // On this machine there is none between.
+    // Requests to this machine do not go through the proxy.
     let said = assert_code(&search("http://127.0.0.1:1/v1"), 4);
     assert!(said.contains("refused"), "{said}");
     assert_code(&search("http://model.example:8000/v1"), 4);
     let first = proxy.join().expect("a request");
     assert!(first.starts_with("GET http://model.example:8000/v1/models "), "{first}");
-    // That one is gone.
+    // The proxy has ended.
     let said = assert_code(&search("http://model.example:8000/v1"), 4);
     assert!(said.contains("NO_PROXY"), "{said}");
 }
 
 #[test]
 fn browsing_without_a_terminal_says_what_to_use_instead() {
-    // The tests read stdout through a pipe.
+    // In this test, stdout is a pipe.
     let said = assert_code(&mcts("show --trees nowhere --browse"), 2);
     assert!(said.contains("stdout is no terminal") && said.contains("--html FILE"), "{said}");
     assert_code(&mcts("show --trees nowhere --browse --html page.html"), 2);

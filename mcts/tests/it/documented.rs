@@ -1,4 +1,4 @@
-//! `mcts` takes every command that the documentation gives.
+//! Checks that `mcts` accepts every command in the documentation.
 
 use crate::documented_commands;
 #[test]

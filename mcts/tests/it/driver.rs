@@ -1,5 +1,5 @@
-//! Many trees over policies that fail, forget calls, take their time or want full batches. No test
-//! asks a clock: what must not happen is shown by counts, whatever the machine does meanwhile.
+//! Searches of many trees with policies that fail, lose calls, are slow or want full batches. No test
+//! measures time: counts show that something did not happen, however slow the machine is.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ fn failures_skip_their_tree_by_reason_and_nothing_is_lost() {
     }
 }
 
-/// Says that it is gone once, and leaves all other calls without an answer.
+/// A policy that reports once that it has ended, and leaves all other calls unanswered.
 struct Gone(Scripted, Once);
 
 impl Around for Gone {
@@ -79,10 +79,10 @@ fn any_number_of_trees_in_flight_will_do() {
     assert_eq!(summary.expect("a search").trees, 4);
 }
 
-/// A policy that lets some calls go without an answer, and is slow with the others.
+/// A policy that leaves some calls unanswered, and is slow with the others.
 struct Forgetful {
     inner: Arc<dyn Policy>,
-    /// Every call with a multiple of this number is dropped.
+    /// Every call whose number is a multiple of this is dropped.
     every: u64,
     calls: AtomicU64,
     pause: Duration,
@@ -134,7 +134,7 @@ fn dropped_calls_are_an_error_through_every_decorator() {
 
 #[test]
 fn a_policy_that_is_slow_has_dropped_nothing() {
-    // Longer than a worker waits before it makes sure; how much longer changes nothing.
+    // Longer than a worker waits before it checks whether calls were lost; a longer pause changes nothing.
     let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
     let pause = Duration::from_millis(600);
     let policy = Forgetful { inner, every: u64::MAX, calls: 0.into(), pause };
@@ -145,7 +145,7 @@ fn a_policy_that_is_slow_has_dropped_nothing() {
     assert_eq!(summary.expect("a search").trees, 4);
 }
 
-/// Calls that a server answers together.
+/// Number of calls that a server answers together.
 const BATCH: usize = 16;
 
 /// A policy whose calls wait for a [`Server`].
@@ -156,7 +156,7 @@ impl Around for Queue {
         &self.0
     }
     fn take(&self, call: Call) {
-        // A server that is gone has said why.
+        // A server that has ended has reported why.
         let _ = self.1.send(call);
     }
     fn limits_around(&self) -> Limits {
@@ -164,16 +164,16 @@ impl Around for Queue {
     }
 }
 
-/// One tree as a server sees it.
+/// One tree, as seen by a server.
 struct Asking {
     prompt: Arc<[TokenId]>,
-    /// Calls that are still to be answered, and how many of them wait.
+    /// Number of calls still to be answered, and number of these that wait.
     left: u64,
     waiting: u64,
 }
 
-/// Begins a batch when it is full, or when every tree that must be in flight waits for it: then a
-/// full one would never come.
+/// Starts a batch when it is full, or when every tree that must be in flight waits for it: then a full batch
+/// would never come.
 struct Server {
     calls: Receiver<Call>,
     trees: Vec<Asking>,
@@ -181,8 +181,8 @@ struct Server {
 }
 
 impl Server {
-    /// Answers everything; how many trees were unfinished in flight, and how many calls were
-    /// answered, for each batch.
+    /// Answers all calls. Returns, for each batch, the number of unfinished trees in flight and the number of
+    /// answered calls.
     fn run(mut self) -> Vec<(usize, usize)> {
         let mut batches = Vec::new();
         while self.trees.iter().any(|tree| tree.left > 0) {
@@ -201,9 +201,9 @@ impl Server {
         batches
     }
 
-    /// Takes the next call.
+    /// Receives the next call.
     fn hear(&mut self) {
-        // So long that only a search that waits for something else lets it pass.
+        // A timeout this long passes only if the search waits for something else.
         let call = self.calls.recv_timeout(Duration::from_secs(120)).expect("a tree asks");
         let prefix = call.request.prefix();
         let tree = self.trees.iter().position(|tree| prefix.starts_with(&tree.prompt));
@@ -212,8 +212,8 @@ impl Server {
         self.queue.push_back((tree, call));
     }
 
-    /// Unfinished trees among those that the search has promised to have in flight: so many after
-    /// the last that could be delivered.
+    /// Unfinished trees among those that the search guarantees to have in flight: a fixed number after the
+    /// last tree that could be delivered.
     fn in_flight(&self) -> impl Iterator<Item = &Asking> {
         let delivered = self.trees.iter().take_while(|tree| tree.left == 0).count();
         self.trees[delivered..].iter().take(4 * BATCH).filter(|tree| tree.left > 0)
@@ -252,7 +252,7 @@ fn a_server_that_waits_for_full_batches_gets_them() {
         })
         .expect("a search");
     let batches = server.join().expect("every tree in flight asks");
-    // While there are trees enough, every batch is full; there are trees enough most of the time.
+    // While there are enough trees, every batch is full; most of the time there are enough trees.
     for &(in_flight, calls) in &batches {
         assert!(calls == BATCH || in_flight < BATCH, "{calls} calls of {in_flight} trees");
     }

@@ -1,4 +1,4 @@
-//! Searches that end otherwise than they should: by a panic, by a cancel, without a verdict.
+//! Searches that end abnormally: by a panic, by a cancellation, or without a verdict.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use regrowth_policy::decorate::Around;
 use regrowth_policy::{Call, Policy, Scripted};
 use regrowth_verifiers::{Verdict, Verifier};
 
-/// A policy that panics at its hundredth call, in the thread that calls.
+/// A policy that panics at its hundredth call, in the calling thread.
 struct Panicking(Scripted, AtomicU64);
 
 impl Around for Panicking {
@@ -44,7 +44,7 @@ fn a_panic_stops_the_search_with_an_error_that_repeats_it() {
     let policies: [&dyn Policy; 2] = [&Panicking(Scripted::new(), 0.into()), &Scripted::new()];
     let checks: [&dyn Verifier; 2] = [&verifier(), &Confused(0.into())];
     for ((policy, check), word) in policies.into_iter().zip(checks).zip(["call", "solution"]) {
-        // More threads than any system has: there are no more than trees.
+        // More threads than any system supports: no more are started than there are trees.
         for threads in [3, usize::MAX] {
             let options = RunOptions { threads, ..RunOptions::default() };
             let result =
@@ -75,7 +75,7 @@ fn cancelling_keeps_the_delivered_trees_in_order() {
     assert!(ids.iter().zip(&problems).all(|(id, problem)| *id == problem.id));
 }
 
-/// A policy that never answers what is asked about the first problem.
+/// A policy that never answers requests about the first problem.
 struct Stuck {
     inner: Scripted,
     first: Vec<TokenId>,
@@ -95,7 +95,7 @@ impl Around for Stuck {
     }
 }
 
-/// Cancels when all but one tree have ended.
+/// Cancels the search when all trees but one have ended.
 struct Watch {
     left: usize,
     cancel: Arc<AtomicBool>,
@@ -129,7 +129,7 @@ fn a_cancelled_search_delivers_trees_behind_an_unfinished_one_where_that_is_aske
         let wanted: Vec<_> = problems[1..=kept].iter().map(|p| p.id.clone()).collect();
         assert_eq!((watch.ids, found.trees), (wanted, kept as u64));
         assert!(found.cancelled && found.timed);
-        // What was asked about the first problem is counted, and the cost of what was answered.
+        // The unanswered request about the first problem counts as a call; usage covers answered requests only.
         let rest = Search::new(&Scripted::new(), &verifier(), &config)
             .options(&RunOptions::default())
             .run(&problems[1..], |_| {});

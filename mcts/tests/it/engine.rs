@@ -1,4 +1,4 @@
-//! Searches with the bundled model: how they are run changes no byte of what they write.
+//! Searches with the bundled model: how they are run does not change the files they write.
 
 use crate::common::{assert_code, mcts, read};
 

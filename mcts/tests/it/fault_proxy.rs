@@ -1,5 +1,5 @@
-//! A proxy that stands before a server and fails at a share of the requests, below HTTP: connections that
-//! end without an answer or are reset, bytes that are no HTTP or no JSON, and answers of its own.
+//! A proxy in front of a server that makes a share of the requests fail, below HTTP: connections that end
+//! without an answer or are reset, bytes that are not HTTP or not JSON, and answers of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use regrowth_datasets::stream_key;
 
-/// Ways to fail.
+/// Number of kinds of faults.
 pub const KINDS: usize = 9;
 
-/// What a proxy does wrong.
+/// State of the proxy's faults.
 pub struct Faults {
     seed: u64,
-    /// How long each answer takes more than the server's own time.
+    /// Delay of each answer, in addition to the server's own time.
     pause: Duration,
     /// Whether three of ten requests fail.
     broken: AtomicBool,
-    /// Whether nobody answers any more.
+    /// Whether no connection is answered any more.
     dead: AtomicBool,
     asked: AtomicU64,
-    /// Faults so far, by their kind.
+    /// Number of faults so far, by kind.
     made: [AtomicU64; KINDS],
 }
 
@@ -33,7 +33,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Stands before `server`, an address with `http://`.
+    /// Starts a proxy in front of `server`, an address with `http://`.
     pub fn before(server: &str, seed: u64, pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -49,7 +49,7 @@ impl FaultProxy {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (faults, server) = (shared.clone(), server.clone());
-                // A connection that fails is one that has ended.
+                // A failed connection has simply ended.
                 std::thread::spawn(move || faults.serve(stream, &server));
             }
         });
@@ -61,12 +61,12 @@ impl FaultProxy {
         self.faults.broken.store(true, Ordering::SeqCst);
     }
 
-    /// From now on no connection is answered, for good.
+    /// From now on no connection is answered, permanently.
     pub fn die(&self) {
         self.faults.dead.store(true, Ordering::SeqCst);
     }
 
-    /// Requests that came, and how many of them failed by each kind.
+    /// Number of requests received, and number of failures of each kind.
     pub fn counts(&self) -> (u64, [u64; KINDS]) {
         let made = std::array::from_fn(|kind| self.faults.made[kind].load(Ordering::SeqCst));
         (self.faults.asked.load(Ordering::SeqCst), made)
@@ -80,7 +80,7 @@ impl Faults {
         loop {
             let kind = self.draw(&client)?;
             if kind == Some(0) {
-                // Dropped with unread bytes, which resets the connection.
+                // Dropping a connection with unread bytes resets it.
                 return None;
             }
             let request = message(&mut client)?;
@@ -92,7 +92,7 @@ impl Faults {
                     std::thread::sleep(Duration::from_millis(150));
                     forward(&mut to_server, &request)?
                 }
-                // The server has done the work, and nobody hears of it.
+                // The server has processed the request, but its answer is dropped.
                 Some(3) => return forward(&mut to_server, &request).map(drop),
                 Some(4) => garbled(forward(&mut to_server, &request)?, b'{'),
                 Some(5) => garbled(forward(&mut to_server, &request)?, b'T'),
@@ -109,7 +109,7 @@ impl Faults {
         }
     }
 
-    /// Waits for a request, and says how it is to fail; nothing at the end of the connection.
+    /// Waits for a request and draws its kind of failure; `None` at the end of the connection.
     fn draw(&self, client: &BufReader<TcpStream>) -> Option<Option<usize>> {
         client.get_ref().peek(&mut [0]).ok().filter(|bytes| *bytes > 0)?;
         if self.dead.load(Ordering::SeqCst) {
@@ -131,7 +131,7 @@ fn forward(server: &mut BufReader<TcpStream>, request: &[u8]) -> Option<Vec<u8>>
     message(server)
 }
 
-/// A message with the first of these bytes turned into one that nothing may begin with.
+/// The message with the first occurrence of `byte` replaced by a byte that makes it invalid.
 fn garbled(mut message: Vec<u8>, byte: u8) -> Vec<u8> {
     if let Some(found) = message.iter_mut().find(|found| **found == byte) {
         *found = 0;
@@ -139,12 +139,12 @@ fn garbled(mut message: Vec<u8>, byte: u8) -> Vec<u8> {
     message
 }
 
-/// An answer without content.
+/// An answer with this status and without content.
 fn said(status: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").into_bytes()
 }
 
-/// The bytes of one request or answer, which has a length.
+/// Reads the bytes of one request or answer with a content length.
 fn message(stream: &mut impl BufRead) -> Option<Vec<u8>> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     loop {

@@ -1,5 +1,5 @@
-//! Whole searches over servers behind proxies that fail, die and crawl: the same trees and pairs as
-//! without faults, and nothing left in flight.
+//! Searches over servers behind proxies that fail, die or are slow: the trees and pairs are those without
+//! faults, and nothing is left in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::dialects;
 use crate::fault_proxy::{FaultProxy, KINDS};
 use crate::mock::Mock;
 
-/// A server that solves two of three times, in two steps.
+/// A server that solves two of three problems, in two steps.
 fn solver(problems: &[Problem]) -> Mock {
     let known: Vec<(String, String)> =
         problems.iter().map(|one| (one.question.clone(), one.answer.clone())).collect();
@@ -54,7 +54,7 @@ fn search(policy: &dyn Policy, problems: &[Problem]) -> (Vec<TreeRecord>, Vec<Pr
     (trees, pairs)
 }
 
-/// Does something at the call of this number, and counts what is asked.
+/// Runs an action at the call with a given number, and counts the calls.
 struct At<'a> {
     inner: &'a dyn Policy,
     asked: AtomicUsize,
@@ -93,7 +93,7 @@ fn a_search_behind_failing_servers_finds_the_same_pairs() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join(LOG_FILE);
     let recording = Recording::open(policy.clone(), &log).expect("a log");
-    // The second one dies for good in the middle.
+    // The second proxy dies permanently during the search.
     let act = || proxies[1].die();
     let watched = At { inner: &recording, asked: AtomicUsize::new(0), number: 60, act: &act };
     let found = search(&watched, &problems);
@@ -113,7 +113,7 @@ fn a_search_behind_failing_servers_finds_the_same_pairs() {
     }
     assert!(made.iter().all(|count| *count > 0), "a fault never came: {made:?}");
 
-    // Every answer was kept once: the log alone gives the same.
+    // Every answer was recorded exactly once: the log alone reproduces the search.
     let rows = std::fs::read_to_string(&log).expect("a log");
     let answers: Vec<&str> = rows.lines().filter(|row| row.starts_with("{\"answer\"")).collect();
     let distinct: std::collections::BTreeSet<_> = answers.iter().collect();

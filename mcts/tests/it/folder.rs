@@ -1,4 +1,4 @@
-//! What a folder of results survives: mistaken commands, and searches that find less than there was.
+//! Protection of a results folder against mistaken commands, and against searches that find less than before.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ fn files(folder: &Path) -> Vec<String> {
     FILES.iter().map(|name| read(folder.join(name))).collect()
 }
 
-/// A search in `out`, of five problems unless told otherwise, with pairs of unsolved trees as well; what
-/// it said.
+/// Runs a search in `out`, of five problems by default, including pairs of unsolved trees. Returns its
+/// stderr.
 fn search(arguments: &str, out: &Path, code: i32) -> String {
     let limit = if arguments.contains("--limit") { "" } else { "--limit 5" };
     let flags = format!("{limit} --solved-only false {arguments}");
@@ -29,12 +29,12 @@ fn another_search_does_not_replace_results_unless_it_is_told_to() {
         assert!(said.contains(words), "{said}");
     }
     assert!(!said.contains("breadth") && files(&out) == before);
-    // What decides no tree is no other search.
+    // Settings that do not affect the trees do not make it another search.
     search("--policy scripted --threads 2 --max-pairs 1", &out, 0);
     assert!(files(&out)[0] == before[0] && files(&out)[1].len() < before[1].len());
     search("--policy scripted --simulations 9 --no-log --force", &out, 0);
     assert!(files(&out)[0] != before[0]);
-    // Nobody knows what trees without settings are of.
+    // Without settings, it is unknown which search the trees belong to.
     std::fs::remove_file(out.join("config.toml")).expect("removed");
     assert!(search("--policy scripted", &out, 2).contains("no config.toml"));
 }
@@ -48,7 +48,7 @@ fn a_search_that_finds_less_leaves_what_there_was() {
     let policy = format!("--policy scripted:{} --no-log", script.display());
     search(&policy, &out, 0);
     let before = files(&out);
-    // The same search again, of a policy that has lost its answers.
+    // The same search again, with a policy that has lost its answers.
     std::fs::write(&script, "{\"entries\": []}").expect("written");
     let again = format!("search --limit 5 {policy} --max-pairs 1 --out {}", out.display());
     let output = mcts(&again);
@@ -69,7 +69,7 @@ fn a_search_out_of_time_leaves_what_there_was() {
     assert!(said.contains("keeps its earlier results") && files(&out) == before, "{said}");
 }
 
-/// A limit on the size of files ends the search in the middle of its log, as `kill -9` would.
+/// A limit on the size of files ends the search in the middle of writing its log, as `kill -9` would.
 #[cfg(unix)]
 #[test]
 fn settings_never_stand_beside_the_trees_of_others() {

@@ -1,8 +1,8 @@
-//! Whole searches of every variant: those of the serial tree search are compared with the reference of
+//! Whole searches of every variant. Variants of the serial tree search are compared with the reference of
 //! `reference.rs`, all others with stored trees.
 //!
-//! `REGROWTH_BLESS=1 cargo test -p regrowth-mcts --test it golden::` stores them again; the difference
-//! then shows what a change did to the search. The policy is scripted, so nothing else can.
+//! `REGROWTH_BLESS=1 cargo test -p regrowth-mcts --test it golden::` stores the trees again; their diff then
+//! shows how a change affects the search. The policy is scripted, so nothing else affects them.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -16,8 +16,8 @@ use crate::common::{drive, problems, verifier};
 use crate::reference;
 use crate::variants::{policy, trees, variants};
 
-/// Variants that the reference does not have: other strategies, simulations in flight, random draws,
-/// early stops, injected steps, and judges that ask nothing.
+/// Variants that the reference does not implement: other strategies, simulations in flight, random draws,
+/// early stops, injected steps, and judges that make no requests.
 const STORED: [&str; 16] = [
     "arithmetic",
     "backup_returns",
@@ -41,8 +41,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// A tree as it is stored: a line for what it is about and one for each node. Token ids and
-/// log-probabilities of the scripted policy follow from the text and show in the prior.
+/// A tree in its stored form: a line about the tree and one for each node. Token ids and log-probabilities of
+/// the scripted policy follow from the text, and affect the prior.
 fn lines(tree: &TreeRecord) -> String {
     let TreeRecord { committed, commits, simulations, sampled_tokens, duplicates, .. } = tree;
     let calls = [tree.propose_calls, tree.judge_calls, tree.score_calls];
@@ -60,7 +60,8 @@ fn lines(tree: &TreeRecord) -> String {
     text
 }
 
-/// Id, parent, visits, Q, V, reward, prior, self-evaluation, outcome, how the step ended, its text.
+/// Id, parent, visits, Q, V, reward, prior, self-evaluation, outcome, the reason why the step ended, and its
+/// text.
 fn line(id: usize, node: &NodeRecord) -> String {
     let NodeRecord { visits, q, v, reward, prior, outcome, text, .. } = node;
     let Some(parent) = node.parent else { return format!("{id}: N {visits} Q {q} V {v}") };
@@ -104,7 +105,7 @@ fn every_stored_tree_is_of_a_variant() {
     assert!(STORED.iter().all(|stored| all.iter().any(|(name, _)| name == stored)));
 }
 
-/// Checks that two trees are equal but for the rounding of sums.
+/// Checks that two trees are equal, except for rounding errors of sums.
 fn assert_same(name: &str, found: TreeRecord, mut expected: TreeRecord) {
     let settle = |expected: &mut f64, found: f64| {
         if (*expected - found).abs() <= 1e-9 {

@@ -66,7 +66,7 @@ fn grades_and_follow_ups_of_a_user_are_part_of_the_search() {
     let (rows, calls) = (read(out.join("trees.jsonl")), read(out.join("steps.jsonl")));
     assert_code(&search(&out, own), 0);
     assert!(read(out.join("trees.jsonl")) == rows && read(out.join("steps.jsonl")) == calls);
-    // Other values are another search.
+    // Other grade values make it another search.
     let said = assert_code(&search(&out, "--judge graded"), 2);
     assert!(said.contains("search.value.grades.values"), "{said}");
     let follow_ups = "--judge follow-ups --set search.value.follow_ups.approving=[\"Ja.\"]";
@@ -78,7 +78,7 @@ fn grades_and_follow_ups_of_a_user_are_part_of_the_search() {
         ("--judge graded --set search.value.grades.values=[1,nan,0,0,0]", "value.grades.values"),
         ("--set search.value.grades.labels=[\"A\",\"A\"]", "value.grades.labels"),
         ("--set search.value.follow_ups.approving=[]", "value.follow_ups"),
-        // Tokens of the scripted policy are bytes, so 1 and 10 begin with one token.
+        // Tokens of the scripted policy are bytes, so 1 and 10 begin with the same token.
         (
             "--judge graded --set search.value.grades.question=Grade: \
              --set search.value.grades.labels=[\"1\",\"10\"] \

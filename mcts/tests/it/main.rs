@@ -1,4 +1,5 @@
-//! The search and its binary as their users see them: one module an area, linked once.
+//! Tests of the search and its binary through their public interfaces: one module per area, linked into one
+//! test binary.
 
 #[cfg(feature = "cli")]
 #[path = "../../../datasets/tests/documented/mod.rs"]

@@ -1,4 +1,4 @@
-//! What each switch of a search does, seen from outside.
+//! The effect of each option of a search on its results.
 
 use crate::common::{drive, problems, verifier};
 use regrowth_datasets::{Finish, Problem};
@@ -41,7 +41,7 @@ fn injected_steps_lead_to_the_answer_and_are_marked() {
             let sides = [chosen, rejected].map(|id| &tree.nodes[id as usize]);
             let sampled = sides.iter().all(|node| !node.injected);
             assert!(pair.injected || sampled);
-            // Behind an injected step, sides that were sampled keep what they were drawn with.
+            // After an injected step, sampled sides still have the log-probabilities they were sampled with.
             assert!(sampled || !pair.logps_exact);
             marked += usize::from(pair.injected);
         }
@@ -77,7 +77,7 @@ fn an_injected_solution_ends_with_its_answer_and_is_right() {
     }
 }
 
-/// Tokens of the solution that ends in a node.
+/// Number of tokens of the solution that ends in a node.
 fn tokens_up_to(tree: &TreeRecord, id: usize) -> usize {
     tree.path(id as u32).iter().map(|&p| tree.nodes[p as usize].ids.len()).sum()
 }
@@ -102,7 +102,7 @@ fn no_solution_is_longer_than_it_may_be() {
 
 #[test]
 fn an_injected_step_that_takes_all_that_is_left_ends_the_solution() {
-    // The first line of the first problem's solution, which is longer than a sampled step may be.
+    // Tokens of the first line of the first problem's solution, which is longer than a sampled step may be.
     let most = Scripted::new().encode("3 + 4 = 7.\n").expect("ids").len();
     let config = SearchConfig {
         inject_reference: true,
@@ -201,13 +201,13 @@ fn stopping_rules_save_simulations_and_still_end() {
     let nodes = with(StopRule::Nodes(10));
     assert!(sum(&tokens) < full / 4);
     assert!(sum(&nodes) < full / 4);
-    // The bounds are reached, and passed by no more than a simulation of each root.
+    // The bounds are reached, and exceeded by at most one simulation per root.
     for tree in trees(&nodes) {
         assert!((10..=60).contains(&tree.nodes.len()), "{}", tree.nodes.len());
     }
 }
 
-/// Right and wrong ends of a tree.
+/// Numbers of right and wrong finished solutions of a tree.
 fn ends(tree: &TreeRecord) -> (usize, usize) {
     let ends = tree.nodes.iter().filter(|n| n.terminal);
     let right = ends.clone().filter(|n| n.outcome > 0.0).count();
@@ -223,7 +223,7 @@ fn trees_whose_outcomes_agree_stop_early_and_the_others_stay_as_they_are() {
         assert!(b.nodes[*b.committed.last().expect("end") as usize].terminal);
         let (right, wrong) = ends(&b);
         if right.min(wrong) == 0 {
-            // Stopped at the bound: later roots have one simulation each.
+            // Stopped at the bound: later roots get one simulation each.
             assert!(b.simulations < a.simulations, "{right} right, {wrong} wrong");
             saved += a.sampled_tokens - b.sampled_tokens;
         } else if *a == b {
@@ -259,7 +259,7 @@ fn a_stopped_beam_ends_at_the_next_level_in_a_whole_solution() {
         if !stop.is_timed() {
             let sum = |trees: &[TreeRecord]| trees.iter().map(size).sum::<usize>();
             assert!(2 * sum(&stopped) < sum(&full), "{stop:?}");
-            // Behind the first level, one partial solution is kept until there is a whole one.
+            // After the first level, one partial solution is kept until there is a finished one.
             assert!(stopped.iter().all(|tree| tree.propose_calls <= 7));
         }
     }
@@ -279,7 +279,7 @@ fn baselines_cost_what_they_say() {
         assert_eq!((tree.propose_calls, tree.judge_calls, tree.nodes.len()), (1, 0, 2));
     }
     for tree in trees(&SearchConfig::beam(2)) {
-        // At most two expansions a level below the root.
+        // At most two expansions per level below the root.
         assert!(tree.propose_calls <= 1 + 2 * 3, "{}", tree.propose_calls);
     }
 }

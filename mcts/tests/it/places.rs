@@ -1,4 +1,4 @@
-//! Trees of a run as `mcts show` and `mcts pairs` take them, signals, and readers that go away.
+//! The trees of a run in `mcts show` and `mcts pairs`; signals; and closed pipes.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,14 +11,14 @@ fn search(out: &Path, more: &str) -> String {
     assert_code(&mcts(&format!("{command} {more} --out {}", out.display())), 0)
 }
 
-/// The folder of a run with two rounds, cut by rules of its own; the number of its pairs.
+/// Writes the folder of a run with two rounds and its own rules for pairs. Returns the number of pairs.
 fn run(folder: &Path) -> usize {
     let mut pairs = 0;
     for (round, seed) in [("round-0001", 1), ("round-0002", 2)] {
         let out = folder.join(round);
         search(&out, &format!("--limit 6 --seed {seed} --max-pairs 2"));
         pairs += read(out.join("pairs.jsonl")).lines().count();
-        // The rounds of a run have no settings of their own.
+        // The rounds of a run have no settings files.
         let rules: toml::Table = toml::from_str(&read(out.join("config.toml"))).unwrap();
         let run = serde_json::json!({ "version": 1, "config": { "pairs": rules["pairs"] } });
         std::fs::write(folder.join("run.json"), run.to_string()).unwrap();
@@ -44,13 +44,13 @@ fn a_run_is_shown_and_cut_by_its_own_rules() {
     let one = cut(&first);
     assert!(one == read(first.join("pairs.jsonl")) && all.starts_with(&one));
     assert!(cut(&first.join("trees.jsonl")) == one);
-    // The tree of a later round is found in the folder of the run.
+    // The tree of a later round is found through the folder of the run.
     let tree = read(folder.path().join("round-0002/trees.jsonl"));
     let tree: serde_json::Value = serde_json::from_str(tree.lines().next().unwrap()).unwrap();
     let id = tree["problem"]["id"].as_str().unwrap();
     let show = format!("show --trees {} --problem {id}", folder.path().display());
     assert_code(&mcts(&show), 0);
-    // What holds no trees is told from what holds some.
+    // A path without trees gives another message than one with trees.
     let none = tempfile::tempdir().unwrap();
     let show = |path: &Path| assert_code(&mcts(&format!("show --trees {}", path.display())), 3);
     assert!(show(none.path()).contains("holds no trees.jsonl"));
@@ -79,7 +79,7 @@ fn text_shows_the_latest_round_and_a_page_shows_all() {
     let (one, two) = ("\"name\":\"round-0001\",\"total\":6", "\"name\":\"round-0002\",\"total\":6");
     let all = page(folder.path(), "");
     assert!(all.contains(one) && all.contains(two));
-    // Other trees of the same problems stand beside those that are shown.
+    // Other trees of the same problems are shown beside the first ones.
     let against = format!("--against {} --limit 2", second.display());
     let both = page(&first, &against);
     assert!(both.contains(one) && both.contains("\"name\":\"round-0002 of "));
@@ -119,7 +119,7 @@ fn a_signal_stops_a_search_with_one_message_and_the_same_command_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let whole = folder.path().join("whole");
-    // Long enough that the signal meets it, on a busy machine as well.
+    // Long enough to be still running when the signal arrives, even on a busy machine.
     let limit = "--limit 300 --simulations 32 --threads 1";
     let mut child = spawn(&format!("search --policy scripted {limit} --out {}", out.display()));
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Searches in which a probe on hidden states judges.
+//! Searches with a judge that is a probe on hidden states.
 
 use std::path::Path;
 use std::process::Output;
@@ -58,7 +58,7 @@ fn a_search_fits_a_probe_and_the_next_one_is_judged_by_it() {
     }
     let judged = summary(&second)["self_evaluation"]["n"].as_u64();
     assert!(judged.is_some_and(|judged| judged > 8), "{judged:?}");
-    // From the log, and on several threads.
+    // Again from the log, and with several threads.
     assert_code(&search(&second, &more), 0);
     assert_eq!(read(second.join("trees.jsonl")), rows);
     assert_code(&search(&second, &format!("{more} --no-log --threads 3")), 0);
@@ -102,7 +102,7 @@ fn settings_of_a_probe_that_cannot_judge_are_refused_by_name() {
     assert!(said.contains("2 values, and this policy's have 5"), "{said}");
 }
 
-/// A policy that shows no hidden states, as servers do.
+/// A policy that provides no hidden states, like servers.
 struct Hiding(Scripted);
 
 impl Policy for Hiding {

@@ -1,9 +1,10 @@
-//! The search of the method, written a second time from its description: serial, over a plain vector,
+//! A second implementation of the method's search, written from its description: serial, over a plain vector,
 //! with none of the library's search, statistics or selection code.
 //!
-//! [`grow`] is what the library's trees are compared with in `golden.rs`. It has the serial tree search
-//! with its priors, backups, depth limits, commits and values (arXiv:2405.00451, section 2.1, and the
-//! switches of the authors' code); what it lacks is listed there and has stored trees instead.
+//! `golden.rs` compares the library's trees with those of [`grow`]. It implements the serial tree search with
+//! its priors, backups, depth limits, commits and values (arXiv:2405.00451, section 2.1, and the options of
+//! the authors' code). The variants that it does not implement are listed in `golden.rs` and have stored
+//! trees instead.
 
 mod steps;
 
@@ -16,13 +17,14 @@ use regrowth_mcts::{SearchConfig, TreeRecord};
 use regrowth_policy::{Policy, Prompt};
 use regrowth_verifiers::Verifier;
 
-/// A node, its row, and what its row leaves out.
+/// A node: its row, and data that the row leaves out.
 struct Node {
     row: NodeRecord,
     children: Vec<usize>,
     /// Index among the siblings at each depth.
     path: Vec<String>,
-    /// Prompt and steps up to here, as tokens; the steps as text.
+    /// Token ids of the prompt and of the steps up to and including this node; below, the text of these
+    /// steps.
     ids: Vec<TokenId>,
     solution: String,
     /// R(s).
@@ -37,7 +39,7 @@ struct Search<'a> {
     config: &'a SearchConfig,
     prompt_tokens: usize,
     nodes: Vec<Node>,
-    /// Calls of the policy for candidates and for judgements, tokens, and dropped candidates.
+    /// Numbers of candidate requests, judge requests, sampled tokens and dropped candidates.
     counts: [u64; 4],
 }
 
@@ -89,7 +91,7 @@ impl Node {
 }
 
 impl Search<'_> {
-    /// Select, expand and evaluate down to the end of a solution or the limit of depth; then backup.
+    /// Selects, expands and evaluates down to the end of a solution or the depth limit; then backs up.
     fn simulate(&mut self, root: usize) {
         let mut path = vec![root];
         loop {
@@ -110,7 +112,7 @@ impl Search<'_> {
             path.push(self.select(leaf));
         }
         path.iter().for_each(|&node| self.nodes[node].row.visits += 1);
-        // V is defined by the children's Q, so that of the roots before this one changes as well.
+        // V is defined by the children's Q, so V of earlier search roots changes as well.
         let mut above = path.pop();
         while let Some(node) = above {
             self.backup(node);
@@ -118,7 +120,7 @@ impl Search<'_> {
         }
     }
 
-    /// The child with the highest score, the first of equal ones.
+    /// The child with the highest score; ties go to the first child.
     fn select(&self, parent: usize) -> usize {
         let above = &self.nodes[parent].row;
         let n = above.visits as f64;
@@ -139,7 +141,7 @@ impl Search<'_> {
         first_best(&self.nodes[parent].children, |child| [score(child), 0.0, 0.0])
     }
 
-    /// V is a mean over the children, Q = r + gamma V.
+    /// Recomputes V, a mean over the children, and Q = r + gamma V.
     fn backup(&mut self, node: usize) {
         let rows = || self.nodes[node].children.iter().map(|&c| &self.nodes[c].row);
         let weight = |row: &NodeRecord| match self.config.backup_weights {
@@ -154,7 +156,7 @@ impl Search<'_> {
         row.q = row.reward + self.config.gamma * v;
     }
 
-    /// The child that becomes the next root.
+    /// The child that becomes the next search root.
     fn commit(&self, root: usize) -> usize {
         let spread = |child: usize| {
             let below = self.nodes[child].children.iter().map(|&c| self.nodes[c].row.visits as f64);
@@ -180,7 +182,7 @@ impl Search<'_> {
         })
     }
 
-    /// The tree as a file has it: siblings together, parents before children.
+    /// The tree in the form of a row: siblings adjacent, parents before children.
     fn record(
         self,
         prompt: Prompt,
@@ -227,7 +229,7 @@ impl Search<'_> {
     }
 }
 
-/// The item with the highest key in the order of the parts, the first of equal ones.
+/// The item with the highest key, compared part by part; ties go to the first item.
 fn first_best(items: &[usize], key: impl Fn(usize) -> [f64; 3]) -> usize {
     let better = |best: usize, next: usize| if key(next) > key(best) { next } else { best };
     items.iter().copied().reduce(better).expect("at least one child")

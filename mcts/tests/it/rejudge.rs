@@ -1,4 +1,4 @@
-//! `mcts rejudge` as its users meet it.
+//! Tests of `mcts rejudge`.
 
 use crate::common::{assert_code, mcts, read};
 use serde_json::Value;

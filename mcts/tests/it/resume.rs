@@ -1,4 +1,4 @@
-//! Searches that are cut off and go on, and searches that are played again.
+//! Searches that are cut off and resumed, and searches that are replayed.
 
 use crate::common::{assert_code, mcts, read};
 
@@ -28,7 +28,7 @@ fn a_killed_search_is_continued_and_ends_with_the_same_files() {
     let whole = folder.path().join("whole");
     let log = read(whole.join("steps.jsonl"));
 
-    // What kill -9 leaves: a log that ends in the middle of a line, and no finished file.
+    // The state after kill -9: a log that ends in the middle of a line, and no finished file.
     let cut = folder.path().join("cut");
     std::fs::create_dir(&cut).expect("a folder");
     std::fs::write(cut.join("steps.jsonl"), &log.as_bytes()[..log.len() / 3]).expect("written");
@@ -37,7 +37,7 @@ fn a_killed_search_is_continued_and_ends_with_the_same_files() {
     for file in ["trees.jsonl", "pairs.jsonl"] {
         assert!(read(cut.join(file)) == read(whole.join(file)), "{file}");
     }
-    // Nothing was asked twice: the two logs hold the same rows.
+    // No call was made twice: the two logs contain the same rows.
     let rows = |text: &str| {
         let mut rows: Vec<_> = text.lines().map(str::to_owned).collect();
         rows.sort();
@@ -71,22 +71,23 @@ fn a_replayed_folder_brings_its_settings() {
     for file in ["trees.jsonl", "pairs.jsonl"] {
         assert!(read(path("again").join(file)) == read(path("first").join(file)), "{file}");
     }
-    // It writes where it was told to, and says what it played.
+    // The replay writes into its own folder, and its settings give the log that it replays.
     let written = read(path("again/config.toml"));
     assert!(written.contains("policy = \"replay:") && written.contains("/again"), "{written}");
     assert!(!written.contains("threads"), "{written}");
-    // Flags win: what decides no request may be asked otherwise, and what does is not in the log.
+    // Flags override the recorded settings. Settings that affect no request may differ; requests with other
+    // settings are not in the log.
     search(&format!("--policy replay:{log} --limit 2 --max-pairs 1"), "fewer", 0);
     assert_eq!(read(path("fewer/trees.jsonl")).lines().count(), 2);
     assert!(read(path("fewer/pairs.jsonl")).lines().count() <= 2);
     search(&format!("--policy replay:{log} --seed 4"), "other", 4);
-    // A preset is another start.
+    // A preset replaces the recorded settings.
     let said = search(&format!("--policy replay:{log} --preset default"), "preset", 4);
     assert!(!said.contains("settings in"), "{said}");
 }
 
-/// The system ends a process that writes beyond its limit, in the middle of a write and without a
-/// word, as `kill -9` does. A limit is a size and no time, so it strikes on every machine.
+/// The system ends a process that writes beyond its file size limit, in the middle of a write and without a
+/// message, as `kill -9` does. The limit is a size and not a time, so it takes effect on every machine.
 #[cfg(unix)]
 #[test]
 fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
@@ -99,7 +100,8 @@ fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
     assert_code(&mcts(&arguments("whole")), 0);
     let log = folder.path().join("whole/steps.jsonl").metadata().expect("a log").len();
     for eighth in 1..8 {
-        // In blocks of 512 or 1,024 bytes, as the shell likes; below the size of the log in any case.
+        // In blocks of 512 or 1,024 bytes, depending on the shell; less than the size of the log in both
+        // cases.
         let limit = log * eighth / 8 / 1024;
         let output = std::process::Command::new("sh")
             .args(["-c", "ulimit -c 0; ulimit -f $0; exec \"$@\"", &limit.to_string()])
@@ -112,11 +114,11 @@ fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
     assert_code(&mcts(&arguments("killed")), 0);
     for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
         let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
-        // The settings name their own folder.
+        // The settings contain the path of their own folder.
         assert!(read(whole).replace("whole", "killed") == read(killed), "{file}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
-    // trees, pairs, summary, config, log, the file of the lock: nothing half-written stays.
+    // trees, pairs, summary, config, log and the lock file: no partial file is left.
     assert_eq!(left.len(), 6, "{left:?}");
 }
 
@@ -135,11 +137,11 @@ fn a_folder_is_held_by_one_search_and_a_summary_is_of_the_last_one() {
     drop(lock);
     let script = folder.path().join("script.json");
     std::fs::write(&script, "{\"entries\":[]}").expect("written");
-    // The log holds another policy's answers: nothing of the first search is touched.
+    // The log contains another policy's answers: nothing of the first search is changed.
     let before = read(out.join("config.toml"));
     assert_code(&search(&format!("--policy scripted:{} --seed 9 --force", script.display())), 4);
     assert!(read(out.join("config.toml")) == before && out.join("summary.json").exists());
-    // Without a log it searches, and no problem has a tree.
+    // Without a log the search runs, but no problem gets a tree.
     let fruitless = format!("--policy scripted:{} --no-log --force", script.display());
     assert_code(&search(&fruitless), 4);
     assert!(read(out.join("trees.jsonl")).is_empty());

@@ -1,4 +1,4 @@
-//! Behaviour of whole searches, through the public interface.
+//! Behaviour of whole searches through the public interface.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn search(
 fn the_order_of_answers_changes_nothing() {
     let (policy, verifier) = (Scripted::new(), verifier());
     for (leaves_in_flight, prior_lambda) in [(1, 1.25), (3, 1.25), (8, 1.25), (4, 0.0), (8, 0.0)] {
-        // Without the root of the length, priors of siblings lie far apart.
+        // With `prior_lambda` 0, the priors of siblings differ widely.
         let config = SearchConfig { leaves_in_flight, prior_lambda, ..SearchConfig::default() };
         for problem in problems(6) {
             let first = drive(&policy, &verifier, &problem, &config, 0);
@@ -106,7 +106,8 @@ fn counts_and_values_of_a_finished_tree_agree() {
     }
 }
 
-/// Visits of a parent are those that passed to its children, and Q and V are what a serial recompute gives.
+/// Checks that the children's visits add up to the parent's visits plus those of the simulations that started
+/// at a committed child, and that Q and V equal a serial recomputation.
 fn check_tree(tree: &TreeRecord, config: &SearchConfig) {
     for (id, node) in tree.nodes.iter().enumerate() {
         let children = tree.children(id as u32);
@@ -121,7 +122,7 @@ fn check_tree(tree: &TreeRecord, config: &SearchConfig) {
             .iter()
             .map(|&c| (tree.nodes[c as usize].visits, tree.nodes[c as usize].q))
             .collect();
-        // A child that was committed and is no end was the root of simulations of its own.
+        // A committed child that is not terminal was the root of further simulations.
         let roots = children
             .iter()
             .filter(|&c| tree.committed.contains(c) && !tree.nodes[*c as usize].terminal);
@@ -168,7 +169,7 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
         }
         fit.add(&tree, &verifier());
         solutions.add(&tree, &verifier());
-        // Without a reference a solution is neither right nor wrong.
+        // Without a reference answer a solution is neither right nor wrong.
         tree.problem.answer.clear();
         unmeasured.add(&tree, &verifier());
     }
@@ -213,7 +214,7 @@ fn finished_solutions_are_judged_by_all_that_state_their_answer() {
                 let expected = scale.answer.at(mass.ln(), finished);
                 let own = tree.nodes[id].self_evaluation.expect("a judgement");
                 assert!((own - expected).abs() < 1e-9, "{own} {expected}");
-                // What is known later changes the reward as well, and all that follows from it.
+                // Solutions found later also change the reward, and everything computed from it.
                 let above = path.iter().rev().nth(1).map_or(0.0, |&parent| {
                     tree.nodes[parent as usize].self_evaluation.expect("a judgement")
                 });
@@ -242,7 +243,8 @@ fn values_follow_from_the_rewards_of_the_last_judgement() {
 
 #[test]
 fn a_saturated_tree_makes_no_model_call() {
-    // Ten times the simulations: the tree is complete long before, so the calls are the same.
+    // With ten times the simulations the number of calls is the same, because the tree is complete long
+    // before.
     let calls = |simulations| {
         let config =
             SearchConfig { simulations, breadth: [2, 1], max_depth: 2, ..SearchConfig::default() };
@@ -281,7 +283,7 @@ fn depth_one_samples_whole_solutions() {
 
 #[test]
 fn without_the_oracle_the_reference_is_never_seen() {
-    // The same search with other reference answers: nothing but the final check may differ.
+    // The same search with other reference answers: only the final check may differ.
     let value = ValueConfig { oracle: false, ..ValueConfig::default() };
     let config = SearchConfig { value, ..SearchConfig::default() };
     let problems = problems(9);

@@ -1,10 +1,10 @@
-//! Settings as their users meet them: files, flags over them, and what is refused.
+//! Settings files, flags that override them, and refused settings.
 
 use std::path::Path;
 
 use crate::common::{assert_code, mcts, read};
 
-/// A search in `folder` that ends well; what it said.
+/// Runs a successful search in `folder`. Returns its stderr.
 fn search(arguments: &str, folder: &Path) -> String {
     assert_code(&mcts(&format!("search {arguments} --out {}", folder.display())), 0)
 }
@@ -38,7 +38,7 @@ fn a_file_sets_all_that_flags_set_and_flags_win() {
     }
     assert!(written.contains("max_seconds = 600.0"), "{written}");
 
-    // The written file gives the same run again, without a flag, and flags win over it.
+    // The written file reproduces the run without a flag, and flags override it.
     let trees = read(out.join("trees.jsonl"));
     let written = out.join("config.toml").display().to_string();
     assert_code(&mcts(&format!("search --config {written}")), 0);
@@ -101,7 +101,7 @@ fn a_file_may_name_the_preset_it_starts_from() {
     }
     search(&format!("--config {config} --preset default --force"), &out);
     assert!(read(out.join("config.toml")).contains("simulations = 16"));
-    // Rules of pairs that the file does not name are the preset's.
+    // Rules for pairs that the file does not contain are those of the preset.
     let text = "preset = \"builtin\"\n[pairs]\nmin_margin = 0.25\n";
     let config = write(&folder.path().join("rules.toml"), text);
     let (rows, _) = cut(&out, &format!("--config {config}"));
@@ -185,7 +185,7 @@ fn every_commit_rule_has_a_flag() {
     }
 }
 
-/// What `mcts pairs` cuts from the trees in `folder`, and what it says on stderr.
+/// Returns the pairs that `mcts pairs` extracts from the trees in `folder`, and its stderr.
 fn cut(folder: &Path, arguments: &str) -> (Vec<serde_json::Value>, String) {
     let (trees, pairs) = (folder.join("trees.jsonl"), folder.join("again.jsonl"));
     let (trees, out) = (trees.display(), pairs.display());
@@ -208,7 +208,8 @@ fn pairs_start_from_the_rules_of_their_search() {
     let (committed, _) = cut(&out, "--all-parents false");
     assert!(more.len() > rows.len() && committed.len() < rows.len());
 
-    // A file wins over the search's, a flag over both; other tables of the file do nothing.
+    // A file overrides the rules of the search, and a flag overrides both; other tables of the file have no
+    // effect.
     let file = folder.path().join("rules.toml");
     let file = write(&file, "limit = 3\n[search]\nseed = 9\n[pairs]\nmin_margin = 1.5\n");
     let (few, said) = cut(&out, &format!("--config {file}"));
@@ -222,7 +223,7 @@ fn pairs_start_from_the_rules_of_their_search() {
     let refused = mcts(&format!("show --trees {trees} --config {wrong}"));
     assert!(assert_code(&refused, 3).contains("min_margins"));
 
-    // Trees that stand alone are cut by the default rules.
+    // Pairs of trees without settings are extracted by the default rules.
     std::fs::remove_file(out.join("config.toml")).expect("removed");
     let (plain, said) = cut(&out, "");
     assert!(plain.len() != rows.len() && said.contains("default rules"), "{said}");

@@ -1,5 +1,5 @@
-//! A search in parts: together they are the search of one process, whoever did which part and how often
-//! it was killed; and what are not the parts of one search is refused.
+//! A search in parts. Together the parts give the search of one process, whichever process searched them and
+//! however often it was killed. Parts that do not belong to one search are refused.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ use crate::common::{assert_code, mcts, read};
 
 const ROWS: [&str; 3] = ["trees.jsonl", "pairs.jsonl", "skipped.jsonl"];
 
-/// A folder with 20 problems, every fourth of which has no tree, and a script that solves the others.
+/// A folder with 20 problems, every fourth of which gets no tree, and a script that solves the others.
 struct Bench {
     folder: tempfile::TempDir,
 }
@@ -38,7 +38,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// Runs a search in the folder `out`; what it said.
+    /// Runs a search in the folder `out`. Returns its stderr.
     fn search(&self, out: &str, more: &str, code: i32) -> String {
         let policy = if more.contains("--policy") { "" } else { "--policy scripted:script.json" };
         let problems = if more.contains("--problems") { "" } else { "--problems problems.jsonl" };
@@ -55,14 +55,14 @@ impl Bench {
         assert_code(&command.output().expect("the binary runs"), code)
     }
 
-    /// What one process finds.
+    /// Runs the search in one process. Returns its folder.
     fn whole(&self) -> PathBuf {
         self.search("whole", "", 0);
         self.path("whole")
     }
 }
 
-/// The rows of two searches are the same bytes.
+/// Checks that the rows of two searches are byte-identical.
 fn assert_same(one: &Path, other: &Path) {
     for file in ROWS {
         let [one, other] = [one, other].map(|folder| std::fs::read(folder.join(file)).ok());
@@ -70,7 +70,7 @@ fn assert_same(one: &Path, other: &Path) {
     }
 }
 
-/// Everything that a summary counts: no times.
+/// All counts of a summary, without times.
 fn counts(folder: &Path) -> Value {
     let mut summary: Value = serde_json::from_str(&read(folder.join("summary.json"))).unwrap();
     summary["seconds"] = Value::Null;
@@ -85,7 +85,7 @@ fn parts_together_are_the_search_of_one_process() {
     assert!(!read(whole.join("pairs.jsonl")).is_empty());
     for count in [1, 2, 3, 7] {
         let out = format!("of{count}");
-        // In any order, at most one after the other.
+        // In reverse order, one after the other.
         for index in (1..=count).rev() {
             bench.search(&out, &format!("--shard {index}/{count}"), 0);
         }
@@ -95,12 +95,12 @@ fn parts_together_are_the_search_of_one_process() {
         let config = read(bench.path(&out).join("config.toml"));
         assert_eq!(config.replace(&out, "whole"), read(whole.join("config.toml")));
     }
-    // Once more is the same, and a part that is complete is not searched again.
+    // Merging again gives the same result, and a complete part is not searched again.
     bench.merge("of3", 0);
     assert_same(&whole, &bench.path("of3"));
     let said = bench.search("of3", "--shard 2/3", 0);
     assert!(!said.contains("loading"), "{said}");
-    // More parts than problems: some are empty.
+    // With more parts than problems, some parts are empty.
     for index in 1..=4 {
         bench.search("few", &format!("--limit 3 --shard {index}/4"), i32::from(index == 2) * 4);
     }
@@ -121,13 +121,13 @@ fn what_are_not_all_parts_of_one_search_is_refused_by_name() {
     refused(&["2 of 3 parts are missing", "--shard 2/3, 3/3"]);
     bench.search("out", "--shard 3/3", 0);
 
-    // Half-written: as a killed process leaves it.
+    // An incomplete part, as left by a killed process.
     let part = bench.path("out/shard-00002-of-00003");
     std::fs::create_dir_all(part.join("attempt-0001")).expect("a folder");
     refused(&["shard-00002-of-00003: this part is not complete", "--shard 2/3"]);
     std::fs::remove_dir_all(&part).expect("removed");
 
-    // Of another division, another search, other problems, another policy.
+    // Parts of another division, another search, other problems, another policy.
     for (more, words) in [
         ("--shard 2/4", "another division"),
         ("--shard 2/3 --seed 5", "search.seed: 0 there, 5 here"),
@@ -140,14 +140,14 @@ fn what_are_not_all_parts_of_one_search_is_refused_by_name() {
     }
     foreign(&bench, &part, &refused);
 
-    // There twice, under another name.
+    // A part that is present twice, under another name.
     bench.search("out", "--shard 2/3", 0);
     let copy = bench.path("out/shard-00001-of-00003.copy");
     copy_folder(&bench.path("out/shard-00001-of-00003/attempt-0001"), &copy.join("attempt-0001"));
     refused(&["shard 1/3 is there twice", "shard-00001-of-00003.copy"]);
     std::fs::remove_dir_all(copy).expect("removed");
 
-    // Cut off by a copy that was interrupted.
+    // A file truncated by an interrupted copy.
     let trees = part.join("attempt-0001/trees.jsonl");
     let text = read(&trees);
     std::fs::write(&trees, &text[..text.len() / 2]).expect("written");
@@ -157,7 +157,7 @@ fn what_are_not_all_parts_of_one_search_is_refused_by_name() {
     assert_same(&bench.whole(), &bench.path("out"));
 }
 
-/// Parts of other searches, made elsewhere and copied to `part`.
+/// Parts of other searches, made in another folder and copied to `part`.
 fn foreign(bench: &Bench, part: &Path, refused: &dyn Fn(&[&str])) {
     let take = |more: &str| {
         bench.search("other", &format!("{more} --shard 2/3"), 0);
@@ -190,7 +190,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// A search that takes long enough to be killed.
+/// A search that runs long enough to be killed.
 fn long(out: &Path, more: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcts"));
     command
@@ -209,7 +209,7 @@ fn rows_of_log(attempt: &Path) -> Vec<String> {
     whole.lines().map(str::to_owned).collect()
 }
 
-/// Waits, and says how the process ended.
+/// Waits for the end of a process. Returns its exit code.
 fn end(mut child: Child) -> Option<i32> {
     child.wait().expect("a child").code()
 }
@@ -217,7 +217,7 @@ fn end(mut child: Child) -> Option<i32> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_part_whose_process_is_killed_is_taken_over_with_its_model_calls() {
-    // A script asks for more.
+    // A script may set a larger number.
     let kills = std::env::var("REGROWTH_KILLS").map_or(6, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let whole = folder.path().join("whole");
@@ -230,7 +230,7 @@ fn a_part_whose_process_is_killed_is_taken_over_with_its_model_calls() {
         let out = folder.path().join(format!("out{kill}"));
         let mut first = long(&out, "--shard 1/2").spawn().expect("runs");
         std::thread::sleep(longest.mul_f64(rng.random_range(0.05..0.6)));
-        // It waits as long as the first one lives.
+        // The second process waits while the first one is running.
         let second = long(&out, "--shard 1/2").spawn().expect("runs");
         std::thread::sleep(Duration::from_millis(50));
         first.kill().expect("SIGKILL");

@@ -1,4 +1,4 @@
-//! Problems without a tree, as a user finds them.
+//! Problems without a tree, in the output and in the files.
 
 use crate::common::{assert_code, mcts, read};
 
@@ -6,7 +6,7 @@ use crate::common::{assert_code, mcts, read};
 fn every_skipped_problem_is_named_with_its_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    // The script knows what to say of every third problem.
+    // The script has answers for every third problem only.
     let script = r#"{"entries": [{"question": "known", "candidates": [
         {"text": "The answer is 3.\n", "end": true, "correct": 0.5},
         {"text": "The answer is 4.\n", "end": true, "correct": 0.5}]}]}"#;
@@ -39,7 +39,7 @@ fn every_skipped_problem_is_named_with_its_reason() {
     assert!(detail.contains("the script has no entry"), "{detail}");
     assert_eq!(read(path("out/trees.jsonl")).lines().count(), 20);
 
-    // A search that skips nothing leaves no such file, and not that of the search before.
+    // A search that skips nothing writes no such file, and removes that of the earlier search.
     assert!(!search("scripted").contains("skipped"));
     assert!(!skipped.exists());
 }

@@ -10,13 +10,13 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::common::{assert_code, mcts};
 
-/// What a terminal is asked for where its cursor stands, and an answer.
+/// The query for a terminal's cursor position, and an answer.
 const WHERE: &[u8] = b"\x1b[6n";
 const THERE: &[u8] = b"\x1b[1;1R";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Browses the trees of a small search; the other end of its terminal.
+/// Starts to browse the trees of a small search. Returns the process and the other end of its terminal.
 fn browse(folder: &std::path::Path) -> (Child, File) {
     let out = folder.join("out");
     let search = "search --policy scripted --problems builtin:choice --limit 2";
@@ -41,7 +41,7 @@ fn browse(folder: &std::path::Path) -> (Child, File) {
     (child, File::from(screen))
 }
 
-/// Reads what is drawn until `text` stands there, and answers questions.
+/// Reads the output until it contains `text`, and answers queries for the cursor position.
 fn wait_for(screen: &mut File, text: &str) {
     let (mut seen, mut answered, mut part) = (Vec::new(), 0, [0; 4096]);
     while !String::from_utf8_lossy(&seen).contains(text) {
@@ -55,7 +55,7 @@ fn wait_for(screen: &mut File, text: &str) {
     }
 }
 
-/// The exit code, once it has ended.
+/// Waits for the end of the process. Returns its exit code.
 fn ended(child: &mut Child) -> Option<i32> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {

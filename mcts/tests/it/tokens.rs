@@ -1,5 +1,5 @@
-//! What a search costs in tokens, counted by the engine itself: no token of a tree is computed twice,
-//! and a judgement computes its question alone.
+//! Token costs of a search, counted by the engine: no token of a tree is computed twice, and for a judgement
+//! only its question is computed.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 const TASKS: [&str; 3] = ["arithmetic", "choice", "countdown"];
 
-/// Searches eight problems into `out`; the counts of `summary.json` and what was said.
+/// Searches eight problems into `out`. Returns the counts of `summary.json`, and stderr.
 fn searched(task: &str, how: &[&str], out: &Path) -> (Value, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_mcts"))
         .args(["search", "--policy", "builtin", "--limit", "8", "--no-log"])
@@ -33,7 +33,7 @@ fn count(tokens: &Value, name: &str) -> u64 {
     tokens[name].as_u64().expect("a count")
 }
 
-/// Judgements that the trees in `out` asked for.
+/// Number of judgements requested for the trees in `out`.
 fn judgements(out: &Path) -> u64 {
     let trees = read_trees(&out.join("trees.jsonl")).expect("trees");
     trees.map(|tree| tree.expect("a tree").judge_calls).sum()
@@ -43,7 +43,7 @@ fn judgements(out: &Path) -> u64 {
 fn the_default_search_computes_the_tokens_of_its_trees_once() {
     let folder = tempfile::tempdir().expect("a folder");
     for task in TASKS {
-        // Several shards, each with a cache of its own.
+        // With three threads, there are several shards, each with its own cache.
         for threads in ["1", "3"] {
             let out = folder.path().join(format!("{task}-{threads}"));
             let tokens = search(task, &["--threads", threads], &out);
@@ -65,7 +65,7 @@ fn a_judgement_computes_its_question_alone_unless_it_restates_everything() {
     for task in TASKS {
         let out = folder.path().join(task);
         let extended = search(task, &[], &out);
-        // A step that ends in EOS has no line break yet: the question begins with one.
+        // A step that ends in EOS has no line break yet, so the question begins with one.
         let judged = count(&extended, "judged");
         let all = judgements(&out);
         assert!((all * question..=all * (question + 1)).contains(&judged), "{task}: {extended}");

@@ -1,5 +1,5 @@
-//! One variant of the search for each setting that changes what a tree looks like, and the trees that a
-//! scripted policy gives with it.
+//! One variant of the search for each setting that affects trees, and the trees that a scripted policy gives
+//! with each variant.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use regrowth_policy::{Boundary, OptionOrder, Policy, Scripted};
 
 use crate::common::{Attentive, drive, problems, verifier};
 
-/// An arithmetic and two multiple-choice problems on which every variant shows.
+/// An arithmetic problem and two multiple-choice problems on which every variant has an effect.
 const CHOSEN: [usize; 3] = [1, 5, 8];
 
-/// Small trees, so that a difference can be read.
+/// Small trees, so that a difference is readable.
 fn small() -> SearchConfig {
     SearchConfig { simulations: 7, breadth: [3, 2], max_depth: 3, ..SearchConfig::default() }
 }
@@ -25,7 +25,7 @@ fn valued(value: ValueConfig) -> SearchConfig {
     SearchConfig { value, ..small() }
 }
 
-/// Name and settings.
+/// Name and settings of a variant.
 pub type Variant = (&'static str, SearchConfig);
 
 /// All variants.
@@ -45,7 +45,7 @@ fn whole_searches() -> Vec<Variant> {
     ]
 }
 
-/// Which node is next, what is kept of it, and which child is committed to.
+/// Variants of selection, of recorded values, and of commits.
 fn selections() -> Vec<Variant> {
     let root_noise = Some(RootNoise { alpha: 0.3, weight: 0.5 });
     let tempered = CommitRule::Tempered { temperature: 1.0, decay: 0.3 };
@@ -70,7 +70,7 @@ fn selections() -> Vec<Variant> {
     ]
 }
 
-/// Where a step and a solution end.
+/// Variants of where steps and solutions end.
 fn boundaries() -> Vec<Variant> {
     let relative = DepthLimit::Relative;
     vec![
@@ -84,7 +84,7 @@ fn boundaries() -> Vec<Variant> {
     ]
 }
 
-/// When a search ends early.
+/// Variants that end a search early.
 fn stops() -> Vec<Variant> {
     let by = |rule| SearchConfig { stop: vec![rule], ..small() };
     vec![
@@ -95,7 +95,7 @@ fn stops() -> Vec<Variant> {
     ]
 }
 
-/// What a step is worth.
+/// Variants of the value of a step.
 fn values() -> Vec<Variant> {
     let value = ValueConfig::default;
     let inherit_zero = ValueConfig { self_evaluation: false, inherit_zero: true, ..value() };
@@ -112,7 +112,7 @@ fn values() -> Vec<Variant> {
     ]
 }
 
-/// Who says so.
+/// Variants of the judge.
 fn judges() -> Vec<Variant> {
     let value = ValueConfig::default;
     let by = |judge| valued(ValueConfig { judge, ..value() });
@@ -128,7 +128,7 @@ fn judges() -> Vec<Variant> {
     ]
 }
 
-/// Says what is false now and then, where the scripted policy never does.
+/// A script that sometimes states false equations, which the scripted policy never does.
 const SLIPS: &str = r#"{"entries": [
     {"after": "", "candidates": [
         {"text": "4 + 6 = 11.\n", "correct": 0.8},
@@ -142,7 +142,7 @@ const SLIPS: &str = r#"{"entries": [
         {"text": "The answer is (B).\n", "end": true},
         {"text": "The answer is 10.\n", "end": true}]}]}"#;
 
-/// The policy that a variant is asked of.
+/// The policy for a variant.
 pub fn policy(name: &str, config: &SearchConfig) -> Arc<dyn Policy> {
     match name {
         "arithmetic" => Arc::new(Scripted::from_json(SLIPS).expect("a script")),
@@ -162,7 +162,7 @@ pub fn trees(policy: &dyn Policy, config: &SearchConfig) -> Vec<TreeRecord> {
 
 #[test]
 fn every_variant_does_something() {
-    // What is only written down, such as whether the judge was hinted, is not enough.
+    // A change only in recorded fields, such as whether the judge was hinted, does not count.
     let grown = |name: &str, config: &SearchConfig, like: &SearchConfig| -> Vec<_> {
         let trees = trees(&*policy(name, like), config);
         trees.into_iter().map(|tree| (tree.nodes, tree.committed)).collect()

@@ -1,11 +1,11 @@
-//! Searches whose solutions or steps a verifier command checks.
+//! Searches with a verifier command that checks solutions or steps.
 
 use std::path::Path;
 
 use crate::common::{assert_code, mcts_args, read, trees};
 
-/// Calls a solution right if its text has an even number of characters in its JSON form, and asks for a
-/// trace; counts its requests in `asked`.
+/// A verifier that decides by the length of the solution's JSON form, modulo 3: 0 is right, 1 is wrong, 2 is
+/// undecided. The score is always 0.25, and the trace gives the length. It lists its requests in `asked`.
 const PARITY: &str = r#"while IFS= read -r line; do
   id=${line#*\"id\":}; id=${id%%,*}; echo "$id" >> ASKED
   solution=${line#*\"solution\":}
@@ -48,7 +48,8 @@ fn outcomes_are_the_commands_and_its_words_are_in_the_tree() {
             seen[kind] += 1;
             assert_eq!(node.outcome, outcome);
             assert!(found.trace.ends_with("characters"));
-            // The score is C: R = O + 0.25, less R of the parent, which is no solution.
+            // The score is C: R = O + 0.25, and the parent's R is subtracted; the parent is not a finished
+            // solution.
             let parent = &tree.nodes[node.parent.expect("no root") as usize];
             let above = parent.self_evaluation.unwrap_or(0.0);
             assert!((node.reward - (outcome + 0.25 - above)).abs() < 1e-9, "{}", node.reward);
@@ -83,7 +84,7 @@ fn the_same_search_gives_the_same_bytes_and_asks_nothing_twice() {
     for file in ["trees.jsonl", "pairs.jsonl"] {
         assert!(read(two.join(file)) == read(one.join(file)), "{file}");
     }
-    // What a kill leaves: logs that end in the middle of a line, and no finished file.
+    // The state after a kill: logs that end in the middle of a line, and no finished file.
     for log in ["steps.jsonl", "verdicts.jsonl"] {
         let text = read(one.join(log));
         std::fs::write(two.join(log), &text.as_bytes()[..text.len() / 2]).expect("written");
@@ -112,7 +113,7 @@ fn steps_are_scored_without_the_reference_where_it_is_out_of_sight() {
     assert_code(&search(&out, command, &[steps.as_slice(), &["--oracle", "false"]].concat()), 0);
     for tree in trees(&out) {
         for node in &tree.nodes[1..] {
-            // Wrong as a step: C is 0 everywhere, and so is every value.
+            // Every step is judged wrong: C is 0 everywhere, and so is every value.
             assert_eq!((node.findings[0].correct, node.q, node.reward), (Some(false), 0.0, 0.0));
         }
         assert!(tree.correct, "the finished solution is put to it with the reference");
@@ -153,7 +154,7 @@ fn a_broken_command_ends_the_search_with_code_4_and_loses_nothing() {
     let missing = search(&folder.path().join("missing"), "no-such-verifier", &[]);
     let said = assert_code(&missing, 4);
     assert!(said.contains("`no-such-verifier` ended at once"), "{said}");
-    // Answers three requests, then lies about ids.
+    // Answers three requests, then returns wrong ids.
     let lies = r#"n=0; while IFS= read -r line; do
       id=${line#*\"id\":}; id=${id%%,*}; n=$((n + 1)); [ $n -gt 3 ] && [ ! -e FIXED ] && id=777
       printf '{"id":%s,"correct":true}\n' "$id"
@@ -165,7 +166,7 @@ fn a_broken_command_ends_the_search_with_code_4_and_loses_nothing() {
     assert!(said.contains("answered id 777, which was never asked"), "{said}");
     let kept = read(out.join("verdicts.jsonl")).lines().count();
     assert_eq!((kept, out.join("trees.jsonl").exists()), (3, false));
-    // Mended, the same command goes on with what was found.
+    // Once the verifier is fixed, the same command continues with the stored findings.
     std::fs::write(&fixed, "").expect("written");
     let said = assert_code(&search(&out, &command, &[]), 0);
     assert!(said.contains("recorded answers"), "{said}");
@@ -184,7 +185,7 @@ fn the_calculator_is_recorded_only_where_that_is_asked_for() {
     assert!(!read(plain.join("config.toml")).contains("verifier"));
     let (plain, recorded) = (trees(&plain), trees(&recorded));
     assert!(recorded.iter().any(|tree| tree.nodes.iter().any(|node| !node.findings.is_empty())));
-    // Nothing but the findings differs.
+    // Only the findings differ.
     let mut bare = recorded;
     bare.iter_mut().flat_map(|tree| &mut tree.nodes).for_each(|node| node.findings.clear());
     assert_eq!(bare, plain);

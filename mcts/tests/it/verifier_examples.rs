@@ -1,5 +1,5 @@
-//! The verifier commands under `examples/verifiers`, run as `docs/judges.md` shows. They need Python, which
-//! a build does not: `.ci/run` runs what the machine can.
+//! The verifier commands under `examples/verifiers`, run as described in `docs/judges.md`. They need Python,
+//! which a build does not; `.ci/run` runs those that the machine supports.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn claim(solution: &str) -> Claim<'_> {
     Claim { about, solution, step: "", finish, reference: true }
 }
 
-/// Python, as the shell that runs a command finds it: `PYTHON` names another one.
+/// Python as found by the shell that runs a command; the variable `PYTHON` sets another one.
 const PYTHON: &str = "${PYTHON:-python3}";
 
 fn check(script: &str, answer: &str, solutions: &[&str]) -> Vec<Finding> {
@@ -79,8 +79,8 @@ fn sympy_compares_expressions_and_runs_no_code() {
     assert_eq!(verdicts("2\\sqrt{3}", &["\\boxed{\\sqrt{12}}"]), [Some(true)]);
 }
 
-/// Writes a random reward model with the bundled tokenizer, and prints what its parts say of the problem `?`
-/// and the solution `1 + 1 = 2`: the sigmoid of the score head at the last token.
+/// Writes a random reward model with the bundled tokenizer. Prints its score of the problem `?` and the
+/// solution `1 + 1 = 2`: the sigmoid of the score head at the last token, computed from the model's parts.
 const TINY: &str = r#"
 import sys, torch
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast

@@ -1,13 +1,13 @@
-//! Who works at a part of a search: attempts, each in a folder of its own.
+//! Assigns a part of a search to a process: attempts, each in a separate folder.
 //!
-//! The first process makes `attempt-0001` (making a folder is atomic on NFS as well), and rewrites
-//! `owner.json` in it every few seconds. Another process that is given the same part waits until that
-//! file says that its owner has ended, until the owner's lock is free on the machine that both run on,
-//! or until the file has not changed for [`Timing::silence`] by the waiting process's own clock. It then
-//! makes the next attempt and copies the model calls that were finished in the earlier ones.
+//! The first process creates `attempt-0001` (creating a folder is atomic on NFS as well), and rewrites
+//! `owner.json` in it every few seconds. Another process with the same part waits until that file states that
+//! its owner has ended, until the owner's lock is free (if both run on the same machine), or until the file
+//! has not changed for [`Timing::silence`] by the waiting process's own clock. It then creates the next
+//! attempt and copies the finished model calls of the earlier ones.
 //!
-//! Invariant: a process writes into its own attempt only. One that was taken for dead and wakes up can
-//! spoil nothing; it stops when it sees the later attempt. What is complete first counts.
+//! Invariant: a process writes only into its own attempt. A process that was assumed to be dead and wakes up
+//! can damage nothing; it stops when it sees the later attempt. The first attempt to be complete counts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,16 +29,16 @@ use super::record::ShardRecord;
 use super::unread;
 use crate::config::VERDICTS_FILE;
 
-/// With this the name of an attempt's folder begins.
+/// Prefix of the name of an attempt's folder.
 const FOLDER: &str = "attempt-";
 
-/// Who works at an attempt.
+/// File that states the owner of an attempt.
 const OWNER: &str = "owner.json";
 
-/// What a later attempt takes over: the answers of the policy, of the judge and of the verifier.
+/// Logs that a later attempt copies: the answers of the policy, of the judge and of the verifier.
 const LOGS: [&str; 3] = [LOG_FILE, JUDGE_LOG, VERDICTS_FILE];
 
-/// How often a sign of life is given, and after which time without one a process counts as dead.
+/// Interval of heartbeats, and the time without one after which a process is assumed to be dead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     pub(super) beat: Duration,
@@ -46,22 +46,22 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// A file server that restarts is away for less than this silence, mostly.
+    /// A restarting file server is usually unavailable for less than this silence.
     pub(super) const DEFAULT: Self =
         Self { beat: Duration::from_secs(5), silence: Duration::from_secs(60) };
 }
 
-/// `owner.json`.
+/// Content of `owner.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Owner {
     version: u32,
     host: String,
     pid: u32,
-    /// Tells one start of one machine from all others; empty where the system does not say.
+    /// Identifies one boot of one machine; empty if the system does not provide it.
     boot: String,
-    /// Signs of life so far.
+    /// Number of heartbeats so far.
     beats: u64,
-    /// Whether it has ended by itself, so that nobody need wait.
+    /// Whether the owner has ended by itself, so that no process needs to wait.
     ended: bool,
 }
 
@@ -75,34 +75,34 @@ impl Owner {
         Self { version: 1, host, pid: std::process::id(), boot, beats: 0, ended: false }
     }
 
-    /// Rewrites the file in place: on NFS a reader that opens it then sees the new content, which a
-    /// file of that name that was renamed into place does not promise.
+    /// Rewrites the file in place: on NFS, a reader that opens the file then sees the new content. A file
+    /// renamed into place does not guarantee this.
     fn write(&self, attempt: &Path) -> io::Result<()> {
         std::fs::write(attempt.join(OWNER), serde_json::to_vec(self)?)
     }
 }
 
-/// What became of asking for a part.
+/// Result of claiming a part.
 pub(in crate::cli) enum Claim {
-    /// It is complete, in this folder.
+    /// The part is complete, in this folder.
     Complete(PathBuf),
-    /// This process works at it.
+    /// This process works on the part.
     Mine(Attempt),
 }
 
-/// The attempt that this process works at.
+/// The attempt that this process works on.
 pub(in crate::cli) struct Attempt {
     path: PathBuf,
     number: u32,
     lost: Arc<AtomicBool>,
-    /// Ends the thread that gives signs of life, by being dropped.
+    /// Ends the heartbeat thread when dropped.
     stop: Option<Sender<()>>,
     heart: Option<JoinHandle<()>>,
-    /// Held as long as the process lives, where the file system has locks.
+    /// Held while the process is running, if the file system supports locks.
     _lock: Option<FolderLock>,
 }
 
-/// Waits until nobody works at the part in `folder`, and takes it.
+/// Waits until no process works on the part in `folder`, and claims it.
 pub(super) fn claim(
     folder: &Path,
     timing: Timing,
@@ -123,7 +123,7 @@ pub(super) fn claim(
                 std::thread::sleep(timing.beat.min(Duration::from_secs(1)));
                 continue;
             }
-            // It may have ended since the look at its record.
+            // The attempt may have been completed since its record was checked above.
             if ShardRecord::is_in(path) {
                 continue;
             }
@@ -142,7 +142,7 @@ pub(super) fn claim(
     }
 }
 
-/// The attempts at a part, by their numbers.
+/// The attempts at a part, in the order of their numbers.
 pub(super) fn attempts(folder: &Path) -> Result<Vec<(u32, PathBuf)>, Failure> {
     let mut found = Vec::new();
     let entries = match std::fs::read_dir(folder) {
@@ -160,7 +160,7 @@ pub(super) fn attempts(folder: &Path) -> Result<Vec<(u32, PathBuf)>, Failure> {
     Ok(found)
 }
 
-/// An attempt of another process, and since when it has not changed.
+/// An attempt of another process, and the time since which it has not changed.
 struct Watched {
     path: PathBuf,
     text: Vec<u8>,
@@ -184,7 +184,7 @@ impl Watched {
         seen
     }
 
-    /// Whether nobody works there any more.
+    /// Whether no process works on the attempt any more.
     fn is_over(&mut self, timing: Timing) -> bool {
         let text = owner_text(&self.path);
         if text != self.text {
@@ -193,11 +193,11 @@ impl Watched {
         self.has_ended() || self.since.elapsed() >= timing.silence
     }
 
-    /// Whether the owner said that it ends, or is gone from this machine.
+    /// Whether the owner has reported its end, or has gone from this machine.
     fn has_ended(&self) -> bool {
         let Ok(owner) = serde_json::from_slice::<Owner>(&self.text) else { return false };
         let here = !owner.boot.is_empty() && owner.boot == Owner::this_process().boot;
-        // Under one kernel a lock tells surely, be the file system local or not.
+        // Under one kernel a lock is reliable, whether the file system is local or not.
         owner.ended || here && FolderLock::is_held(&self.path).is_ok_and(|held| !held)
     }
 }
@@ -207,10 +207,10 @@ fn owner_text(attempt: &Path) -> Vec<u8> {
 }
 
 impl Attempt {
-    /// Gives the first sign of life, and takes over what earlier attempts have.
+    /// Writes the first heartbeat, and copies the logs of earlier attempts.
     fn begin(heart: Heart, earlier: &[(u32, PathBuf)], timing: Timing) -> Result<Self, Failure> {
         let (path, number, lost) = (heart.path.clone(), heart.number, heart.lost.clone());
-        // Before the owner is named: a free lock means that it is gone.
+        // Lock before the owner is written: then a free lock means that the owner is gone.
         let lock = FolderLock::hold(&path).ok().flatten();
         heart.owner.write(&path).map_err(|e| unread(&path, &e))?;
         let (stop, stopped) = bounded(0);
@@ -224,8 +224,8 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// Copies a log from the newest attempt that has it. It is there whole or not at all, so that a
-    /// process that dies meanwhile leaves nothing short.
+    /// Copies a log from the newest attempt that has it. The copy appears complete or not at all, so that a
+    /// process that dies meanwhile leaves no truncated log.
     fn take_over(&self, name: &str, earlier: &[(u32, PathBuf)]) -> Result<(), Failure> {
         let has = |(_, path): &&(u32, PathBuf)| path.join(name).is_file();
         let Some((_, from)) = earlier.iter().rev().find(has) else { return Ok(()) };
@@ -240,20 +240,18 @@ impl Attempt {
         &self.path
     }
 
-    /// Whether another process has taken the part over.
+    /// Whether another process has taken over the part.
     pub(in crate::cli) fn is_lost(&self) -> bool {
         // Relaxed: the flag carries no data.
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Says that the part is complete, and removes the logs of earlier attempts, which nobody takes over
-    /// any more.
+    /// Marks the part as complete, and removes the logs of earlier attempts, which are no longer needed.
     pub(in crate::cli) fn complete(&self, record: &ShardRecord) -> Result<(), Failure> {
         record.write(&self.path)?;
         let Some(folder) = self.path.parent() else { return Ok(()) };
         for (number, path) in attempts(folder)? {
             if number < self.number {
-                // They only take space.
                 LOGS.iter().for_each(|name| drop(std::fs::remove_file(path.join(name))));
             }
         }
@@ -270,7 +268,7 @@ impl Drop for Attempt {
     }
 }
 
-/// The thread that gives signs of life.
+/// The heartbeat thread.
 struct Heart {
     path: PathBuf,
     number: u32,
@@ -285,11 +283,12 @@ impl Heart {
         Self { path, number, owner, lost: Arc::default(), cancel }
     }
 
-    /// Beats until `wait` says that the attempt has ended.
+    /// Writes heartbeats until `wait` reports that the attempt has ended.
     fn beat(mut self, wait: impl Fn() -> Result<(), RecvTimeoutError>) {
         while wait() == Err(RecvTimeoutError::Timeout) {
             self.owner.beats += 1;
-            // A file system that fails for a moment is no reason to stop; the rows will tell.
+            // A temporary failure of the file system is no reason to stop; writing the rows will show whether
+            // it lasts.
             let _ = self.owner.write(&self.path);
             if !self.lost.load(Ordering::Relaxed) && self.is_superseded() {
                 log(format!("{}: another process has taken over", self.path.display()));
@@ -341,7 +340,7 @@ mod tests {
         std::fs::create_dir(&attempt).unwrap();
         let mut owner = Owner { boot: "elsewhere".into(), ..Owner::this_process() };
         owner.write(&attempt).unwrap();
-        // It gives signs of life for longer than the silence.
+        // The owner writes heartbeats for longer than the silence.
         let alive = std::thread::spawn({
             let attempt = attempt.clone();
             move || {

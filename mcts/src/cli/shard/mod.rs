@@ -1,8 +1,8 @@
 //! `--shard I/N`: one of N processes that search parts of the problems on a shared file system.
 //!
-//! A part is a contiguous range of the problems, so that the rows of the parts, one after the other, are
-//! those of one process. Each part has a folder in the folder of the search; `attempt` decides who
-//! writes there, `record` says that a part is complete, `parts` puts them together again.
+//! A part is a contiguous range of the problems, so the rows of the parts, in order, are the rows that one
+//! process would write. Each part has a folder in the folder of the search. `attempt` decides which process
+//! writes there, `record` marks a part as complete, `parts` reads the complete parts.
 
 mod attempt;
 mod parts;
@@ -26,19 +26,19 @@ use super::log;
 use super::settings::Settings;
 use super::sources::{CONFIG_FILE, SettingsFile};
 
-/// With this the name of a part's folder begins.
+/// Prefix of the name of a part's folder.
 const FOLDER: &str = "shard-";
 
-/// Most parts of a search: names of folders have five digits.
+/// Maximum number of parts of a search: folder names have five digits.
 const MOST: u32 = 99_999;
 
 /// A part of the problems of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shard {
-    /// Which part, from 1.
+    /// Number of the part, from 1.
     #[serde(rename = "shard")]
     pub(super) index: u32,
-    /// How many parts there are.
+    /// Number of parts.
     #[serde(rename = "shards")]
     pub(super) count: u32,
 }
@@ -67,7 +67,7 @@ impl std::fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The problems of this part, by their index; parts differ by one problem at most.
+    /// Range of the problems of this part. Parts differ by at most one problem.
     pub(super) fn range(self, problems: usize) -> Range<usize> {
         let end = |parts: u32| {
             let end = problems as u128 * u128::from(parts) / u128::from(self.count.max(1));
@@ -76,12 +76,12 @@ impl Shard {
         end(self.index.saturating_sub(1))..end(self.index)
     }
 
-    /// The folder of this part in that of the search.
+    /// Folder of this part in the folder of the search.
     fn folder(self, out: &Path) -> PathBuf {
         out.join(format!("{FOLDER}{:05}-of-{:05}", self.index, self.count))
     }
 
-    /// Takes this part, or says that it is complete. `cancel` is set if another process takes it over.
+    /// Claims this part unless it is complete. `cancel` is set if another process takes it over.
     pub(super) fn claim(
         self,
         out: &Path,
@@ -96,7 +96,7 @@ impl Shard {
         Ok(claim)
     }
 
-    /// Refuses a folder that holds parts of another search, before anything is computed.
+    /// Refuses a folder that contains parts of another search, before anything is computed.
     fn check_others(self, out: &Path, settings: &Settings) -> Result<(), Failure> {
         for folder in folders(out)? {
             if Self::of_folder(&folder).is_some_and(|other| other.count != self.count) {
@@ -109,7 +109,7 @@ impl Shard {
             let configs = attempts(&folder)?.into_iter().map(|(_, path)| path.join(CONFIG_FILE));
             let Some(config) = configs.rev().find(|path| path.is_file()) else { continue };
             same_search(&config, &SettingsFile::read(&config)?.settings()?, settings)?;
-            // Every part was compared with the others when it began.
+            // Every part was compared with the earlier ones when it began.
             if folder == self.folder(out) {
                 break;
             }
@@ -117,7 +117,7 @@ impl Shard {
         Ok(())
     }
 
-    /// The part that a folder is named for.
+    /// The part of a folder, from the folder's name.
     fn of_folder(folder: &Path) -> Option<Self> {
         let name = folder.file_name()?.to_str()?.strip_prefix(FOLDER)?;
         name.replacen("-of-", "/", 1).parse().ok()
@@ -140,7 +140,7 @@ fn same_search(path: &Path, theirs: &Settings, ours: &Settings) -> Result<(), Fa
     )))
 }
 
-/// The folders of parts in that of a search, by their names.
+/// The folders of parts in the folder of a search, sorted by name.
 fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = match std::fs::read_dir(out) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

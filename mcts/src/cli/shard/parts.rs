@@ -1,4 +1,4 @@
-//! The parts of a search, complete and of one search, or why they are not.
+//! Reads the parts of a search, and checks that they are complete and belong to one search.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ pub(in crate::cli) struct Part {
     pub(in crate::cli) record: ShardRecord,
 }
 
-/// The parts in the folder of a search, in order.
+/// Reads the parts in the folder of a search, in order.
 ///
 /// # Errors
-/// A part that is missing, twice there, not complete, of another division, of another search, or changed
-/// since it was complete; each names its folder.
+/// If a part is missing, present twice, incomplete, of another division, of another search, or changed since
+/// it was completed. The message gives its folder.
 pub(in crate::cli) fn complete_parts(out: &Path) -> Result<Vec<Part>, Failure> {
     let mut parts = folders(out)?.iter().map(|f| part(f)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.record.shard.index);
@@ -45,7 +45,7 @@ pub(in crate::cli) fn complete_parts(out: &Path) -> Result<Vec<Part>, Failure> {
     Ok(parts)
 }
 
-/// The part in a folder.
+/// Reads the part in a folder.
 fn part(folder: &Path) -> Result<Part, Failure> {
     let found = attempts(folder)?;
     let Some((_, path)) = found.into_iter().find(|(_, path)| ShardRecord::is_in(path)) else {
@@ -76,7 +76,7 @@ fn of_one_division(first: &Part, part: &Part) -> Result<(), Failure> {
 }
 
 fn all_there(out: &Path, parts: &[Part]) -> Result<(), Failure> {
-    /// How many missing parts an error names.
+    /// Maximum number of missing parts listed in an error.
     const NAMED: usize = 10;
     let count = parts.first().map_or(0, |part| part.record.shard.count);
     let has =
@@ -95,7 +95,7 @@ fn all_there(out: &Path, parts: &[Part]) -> Result<(), Failure> {
     )))
 }
 
-/// Settings, problems and policies are those of the first part.
+/// Checks that settings, problems and policies are those of the first part.
 fn of_one_search(first: &Part, part: &Part) -> Result<(), Failure> {
     same_search(&part.path.join(CONFIG_FILE), &part.settings, &first.settings)?;
     let (ours, theirs) = (&first.record, &part.record);

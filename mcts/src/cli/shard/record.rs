@@ -1,4 +1,4 @@
-//! `shard.json`: what a complete part is of, and checksums of its rows. It is written last.
+//! `shard.json`: describes a complete part, with checksums of its rows. It is written last.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,13 +14,13 @@ use super::super::rows::{PAIRS, SKIPPED, TREES};
 use super::super::summary::Finished;
 use super::{Shard, unread};
 
-/// The file.
+/// Name of the file.
 const DONE: &str = "shard.json";
 
-/// Version of the file.
+/// Version of the file's format.
 const VERSION: u32 = 1;
 
-/// Bytes of a file that are hashed at a time.
+/// Number of bytes of a file that are hashed at once.
 const CHUNK: usize = 1 << 20;
 
 /// A complete part.
@@ -29,19 +29,19 @@ pub(in crate::cli) struct ShardRecord {
     version: u32,
     #[serde(flatten)]
     pub(in crate::cli) shard: Shard,
-    /// Problems of all parts.
+    /// Number of problems of all parts.
     pub(super) problems: u64,
     /// Hash of all problems.
     pub(super) problems_hash: String,
-    /// What the search of the part did.
+    /// Results of the part's search.
     #[serde(flatten)]
     pub(in crate::cli) finished: Finished,
-    /// Hashes of the files of rows.
+    /// Hashes of the row files, by name.
     files: BTreeMap<String, String>,
 }
 
 impl ShardRecord {
-    /// Describes the part whose rows are in the folder `attempt`; `problems` are those of all parts.
+    /// Describes the part whose rows are in the folder `attempt`. `problems` are the problems of all parts.
     pub(in crate::cli) fn of(
         shard: Shard,
         attempt: &Path,
@@ -79,7 +79,7 @@ impl ShardRecord {
         atomic_write(&path, |file| writeln!(file, "{text}")).map_err(unwritten)
     }
 
-    /// Reads the record in the folder `attempt`, and checks the files that it names.
+    /// Reads the record in the folder `attempt`, and checks the hashes of its files.
     pub(super) fn read(attempt: &Path) -> Result<Self, Failure> {
         let path = attempt.join(DONE);
         let text = std::fs::read_to_string(&path).map_err(|e| unread(&path, &e))?;

@@ -63,7 +63,7 @@ fn a_probe_finds_what_a_state_says_and_nothing_in_noise() {
     assert!(strong > 0.8, "{strong}");
     let others = told.probe.weights[1..].iter().map(|w| w.abs()).fold(0.0, f64::max);
     assert!(told.probe.weights[0] > 4.0 * others, "{:?}", told.probe.weights);
-    // As many values as samples: the probe can tell its own samples apart, and says nothing of others.
+    // As many values as samples: the probe separates its own samples, but does not generalise to others.
     let noise = samples(60, 480, 0.0);
     let found = fitted(&noise).unwrap();
     let judged: Vec<_> = noise.iter().map(|s| (found.probe.at(&s.state), s.right > 0.5)).collect();
@@ -73,7 +73,7 @@ fn a_probe_finds_what_a_state_says_and_nothing_in_noise() {
 
 #[test]
 fn no_sample_is_judged_by_a_probe_that_saw_its_problem() {
-    // The state names the problem and says nothing else; outcomes differ by problem.
+    // The state only identifies the problem; outcomes differ by problem.
     let mut samples = samples(50, 50, 0.0);
     for sample in &mut samples {
         let mut values = [0.0; 50];
@@ -95,7 +95,7 @@ fn too_few_samples_or_problems_give_no_probe() {
     let mut uneven = samples(60, 3, 1.0);
     uneven[9].state = StepState::new(&[1.0]);
     assert!(fitted(&uneven).is_none());
-    // All alike: finite.
+    // All outcomes are equal: the weights stay finite.
     let mut alike = samples(60, 3, 1.0);
     alike.iter_mut().for_each(|sample| sample.right = 1.0);
     let found = fitted(&alike).unwrap();

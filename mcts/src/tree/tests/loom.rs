@@ -1,4 +1,4 @@
-//! Every interleaving of small races, under loom's memory model.
+//! Runs every interleaving of small races under loom's memory model.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p regrowth-mcts --no-default-features --lib --release loom`
 
@@ -36,7 +36,7 @@ fn one_of_two_threads_expands_and_the_other_sees_whole_children() {
         if mine {
             tree.expand(0, &[edge(0.25, true), edge(0.5, false)]);
         } else {
-            // A reader sees no children, or all of them as they were made.
+            // A reader sees no children, or all of them with their final content.
             let seen: Vec<_> = tree.children(0).map(|c| tree.edge(c)).collect();
             assert!(seen.is_empty() || seen == [edge(0.25, true), edge(0.5, false)]);
             assert!(tree.children(0).all(|c| tree.parent(c) == Some(0)));
@@ -76,8 +76,8 @@ fn two_summed_backups_lose_nothing() {
 
 #[test]
 fn a_backup_below_a_new_root_reaches_the_old_one() {
-    // One thread still finishes a simulation from the old root while another has re-rooted. All
-    // interleavings with at most two preemptions; without the bound it takes minutes.
+    // One thread still finishes a simulation from the old root while another thread has moved the search
+    // root. Runs all interleavings with at most two preemptions; without this bound the test takes minutes.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
@@ -121,7 +121,7 @@ fn an_undone_simulation_leaves_the_others_counts() {
     });
 }
 
-/// Two steps of two children each; the first child of the root ends the game.
+/// A game of two steps with two children each; the first child of the root is terminal.
 struct Steps;
 
 impl Evaluator for Steps {
@@ -146,8 +146,8 @@ impl Evaluator for Steps {
 const RULE: SelectionRule =
     SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
 
-/// One simulation, if others leave a subtree for it; whether they did. `run` would try again, which a
-/// model could do for ever.
+/// Runs one simulation if a subtree can be locked. Returns whether it ran. `run` would retry, which loom
+/// could repeat forever.
 fn simulate(tree: &Tree, number: u16) -> bool {
     let budget = Budget::new(1);
     let top = SharedTop::new(tree, RULE, number, 2, 1);
@@ -160,8 +160,8 @@ fn simulate(tree: &Tree, number: u16) -> bool {
     }
 }
 
-/// After so many simulations of one thread, two more by two threads that meet in the shared top,
-/// hold what is below it, give it back and promote it. `bound` is the most preemptions of a run.
+/// Runs `before` simulations on one thread, then two more on two threads that meet in the shared top, lock a
+/// subtree below it, unlock it and promote it. `bound` is the maximum number of preemptions.
 fn walk(weights: BackupWeights, before: u64, bound: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = bound;
@@ -183,7 +183,7 @@ fn start(weights: BackupWeights, simulations: u64) -> Arc<Tree> {
     Arc::new(tree)
 }
 
-/// What holds when all have left.
+/// Checks the invariants after all threads have finished.
 fn check(tree: Arc<Tree>, weights: BackupWeights, simulations: u64) {
     let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
     tree.finalize(RULE);
@@ -223,7 +223,7 @@ fn a_walker_that_gives_up_takes_its_lease_back() {
         let failing = thread::spawn(move || {
             let top = SharedTop::new(&other, RULE, 2, 2, 1);
             let mut walker = Walker::new(&other, &Steps, RULE, 1, Some(top));
-            // A batch is announced, its simulation never ends.
+            // A batch is announced, but its simulation never ends.
             assert!(walker.advance_all(&Budget::new(1)) != WalkProgress::Done);
         });
         let done = simulate(&tree, 1);

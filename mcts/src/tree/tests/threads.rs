@@ -9,7 +9,7 @@ use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker, grow};
 use crate::tree::{Edge, NodeState, Tree, mean_value};
 use crate::tree::{Evaluator, GrowOptions};
 
-/// A tree of hashes: branching 4, depth 12; one for each root.
+/// A game whose states are hashes: branching factor 4, depth 12. The field is the root's hash.
 struct Hashes(u64);
 
 fn mix(hash: u64, step: u64) -> u64 {
@@ -51,8 +51,8 @@ impl Evaluator for Hashes {
 const RULE: SelectionRule =
     SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
 
-/// Visits of a parent are those of its children and its own; nothing is in flight; no child is
-/// lost or shared; stored values are what a serial recompute from the leaves gives, bit for bit.
+/// Checks that a parent's visits are those of its children plus its own, that nothing is in flight, that no
+/// child is lost or shared, and that stored values equal a serial recomputation from the leaves, bit for bit.
 fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
     assert_eq!(tree.visits(0), simulations);
     let order = from_the_root(tree);
@@ -62,7 +62,7 @@ fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
         assert_eq!(tree.in_flight(id), 0);
         assert!(tree.children(id).all(|child| tree.parent(child) == Some(id)));
         let visits: u64 = tree.children(id).map(|c| tree.visits(c)).sum();
-        // A node's own visit is the one that expanded it; the end of a solution keeps them all.
+        // A node's own visit is the one that expanded it; a terminal node keeps all its visits as its own.
         let own = tree.visits(id) - visits;
         match tree.state(id) {
             NodeState::Expanded => assert_eq!(own, 1),
@@ -83,7 +83,7 @@ fn sixteen_threads_leave_a_consistent_tree() {
     for weights in [BackupWeights::AtLeastOne, BackupWeights::Visits, BackupWeights::Returns] {
         for leaves_in_flight in [1, 8] {
             let mut tree = Tree::new(0.9, weights);
-            // In turns, so that threads also meet on a tree that is there already, and one thread
+            // Alternate thread counts, so that several threads also start on an existing tree, and one thread
             // on a tree that several have grown.
             for (round, threads) in [16, 1, 16].into_iter().enumerate() {
                 let options = GrowOptions { threads, leaves_in_flight };
@@ -121,7 +121,7 @@ fn one_thread_grows_the_same_tree_every_time() {
     let grow = |leaves_in_flight| {
         let mut tree = Tree::new(1.0, BackupWeights::Returns);
         let options = GrowOptions { threads: 1, leaves_in_flight };
-        // In two parts: what the first leaves behind is all that the second needs.
+        // In two calls: the tree after the first call is all that the second one needs.
         grow(&mut tree, &Hashes(1), RULE, 2_000, options);
         grow(&mut tree, &Hashes(1), RULE, 3_000, options);
         check(&tree, BackupWeights::Returns, 1.0, 5_000);
@@ -132,9 +132,9 @@ fn one_thread_grows_the_same_tree_every_time() {
     assert_ne!(grow(1), grow(8));
 }
 
-/// Two threads on one tree, played by this one: in each round so many turns of the first and of the
-/// second, whatever the scheduler does. The value of the root, and which share of the turns found
-/// everything held by the other.
+/// Two walkers on one tree, run by this thread: in each round `turns[0]` turns of the first and `turns[1]` of
+/// the second, so no scheduler is involved. Returns the value of the root, and the share of turns in which
+/// the other walker had locked everything.
 fn in_turns(root: u64, leaves: usize, turns: [usize; 2]) -> (f64, f64) {
     let mut tree = Tree::new(1.0, BackupWeights::Returns);
     tree.prepare(RULE);
@@ -165,7 +165,7 @@ fn in_turns(root: u64, leaves: usize, turns: [usize; 2]) -> (f64, f64) {
 
 const SIMULATIONS: u64 = 5_000;
 
-/// Means over 100 trees.
+/// Means over 100 trees with different roots.
 fn mean(of: impl Fn(u64) -> (f64, f64)) -> (f64, f64) {
     let sum = |(a, b): (f64, f64), (c, d): (f64, f64)| (a + c, b + d);
     let (value, share) = (1..=100).map(of).fold((0.0, 0.0), sum);
@@ -174,8 +174,8 @@ fn mean(of: impl Fn(u64) -> (f64, f64)) -> (f64, f64) {
 
 #[test]
 fn two_threads_find_what_one_with_as_many_leaves_in_flight_does() {
-    // The figures of `concurrency.md`. A subtree that its own thread turned away, or batches as long as
-    // their parts are visited, cost more than is allowed here.
+    // The figures of `concurrency.md`. Two faults would exceed the losses allowed here: a thread that passes
+    // over its own subtree, and batches as large as the number of visits of their subtree.
     let allowed = [(1, [1, 1], 0.13), (8, [1, 1], 0.1), (8, [5, 5], 0.1), (8, [1, 3], 0.45)];
     for (leaves, turns, loss) in allowed {
         let alone = |root| {
@@ -193,7 +193,7 @@ fn two_threads_find_what_one_with_as_many_leaves_in_flight_does() {
 
 #[test]
 fn sums_of_returns_do_not_depend_on_their_order() {
-    // The same paths backed up by many threads give the bits of a serial backup.
+    // Backing up the same paths with many threads gives the same bits as a serial backup.
     let build = || {
         let tree = Tree::new(1.0, BackupWeights::Returns);
         assert!(tree.claim(0));
@@ -235,7 +235,7 @@ fn a_panic_in_the_evaluator_leaves_a_consistent_tree() {
     }
 }
 
-/// What of the evaluator fails.
+/// The method of the evaluator that panics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Root,
@@ -244,7 +244,7 @@ enum Fault {
 }
 
 fn brittle(options: GrowOptions, fault: Fault) {
-    /// Fails at one state, or when it has begun often enough.
+    /// Panics at one state, or (for `root`) at one call.
     struct Brittle(Fault, AtomicU64);
     impl Evaluator for Brittle {
         type State = (u64, u32);
@@ -270,7 +270,7 @@ fn brittle(options: GrowOptions, fault: Fault) {
         assert_eq!((tree.in_flight(id), tree.node(id).link().owner()), (0, 0), "{fault:?}");
         assert_ne!(tree.state(id), NodeState::Expanding);
     }
-    // Nobody is turned away afterwards.
+    // Afterwards, no node is locked: more simulations run.
     let before = tree.visits(0);
     grow(&mut tree, &Hashes(1), RULE, 500, options);
     assert_eq!(tree.visits(0), before + 500);

@@ -1,9 +1,9 @@
-//! Tree-parallel search: several simulations of one tree at once, by one or more threads, for
-//! evaluators that answer at once (games, cheap value functions). `mcts countdown` runs it.
+//! Tree-parallel search: one or more threads run several simulations of one tree at once, for evaluators that
+//! return immediately (games, cheap value functions). Used by `mcts countdown`.
 //!
-//! A tree that waits for a model is [`crate::TreeSearch`]; many of those keep a model busy without
-//! sharing a tree. `walker` is the loop of one thread, `shared_top` the nodes that threads share.
-//! `concurrency.md` says what is exact with several threads and what is not.
+//! Trees that wait for a model use [`crate::TreeSearch`]; many such trees keep a model busy without sharing a
+//! tree. `walker` is the loop of one thread; `shared_top` holds the nodes that all threads update.
+//! `concurrency.md` lists what is exact with several threads and what is not.
 
 mod shared_top;
 mod walker;
@@ -18,32 +18,32 @@ use crate::config::BackupWeights;
 use crate::select::SelectionRule;
 use crate::sync::yield_now;
 
-/// Something to search: states that are reached by steps, and what is known of each.
+/// A problem to search: states, the steps between them, and an estimate of each state's value.
 pub trait Evaluator: Sync {
-    /// A state on the way down; cheap to make from the root.
+    /// A state during a descent; cheap to make from the root.
     type State;
 
     /// The state of the root.
     fn root(&self) -> Self::State;
 
-    /// Moves `state` to its child number `step`, from 0.
+    /// Moves `state` to its child with index `step`, from 0.
     fn follow(&self, state: &mut Self::State, step: usize);
 
-    /// Fills `edges`, which is empty, with the children of `state` and returns an estimate of its
-    /// value; no edges make it terminal. Called once for every state. A panic makes the state
-    /// terminal and goes on to the caller of [`grow_shared`] when the other threads are done.
+    /// Fills `edges`, which is empty, with the children of `state` and returns an estimate of its value. If
+    /// no edge is added, the state becomes terminal. Called once for every state. A panic makes the state
+    /// terminal; it is passed on to the caller of [`grow_shared`] when the other threads have finished.
     fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64;
 }
 
-/// How many simulations of one tree are in flight at once. All of it is part of the result.
+/// Number of simulations of one tree that are in flight at once. All fields affect the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrowOptions {
-    /// Threads, at least 1 (default 1; with more, the tree depends on timing). More than the
-    /// processor has cores would only take turns on them, so no more are started.
+    /// Number of threads, at least 1 (default 1; with more, the tree depends on timing). At most one thread
+    /// per CPU core is started, because more would only take turns.
     pub threads: usize,
-    /// Simulations that each thread keeps in flight in turns, 1 to 64 (default 1: a serial search).
-    /// While one waits for its nodes to come from memory, the others go on; 16 were measured to be
-    /// 1.9 times as fast as 1 on a large tree.
+    /// Number of simulations that each thread keeps in flight and advances in turn, 1 to 64 (default 1: a
+    /// serial search). While one simulation waits for its nodes to come from memory, the others continue; 16
+    /// were measured to be 1.9 times as fast as 1 on a large tree.
     pub leaves_in_flight: usize,
 }
 
@@ -53,17 +53,17 @@ impl Default for GrowOptions {
     }
 }
 
-/// Most simulations of one thread at once.
+/// Maximum number of simulations of one thread in flight.
 const MAX_LEAVES: usize = 64;
-/// Most threads: their in-flight visits must fit a node's counter.
+/// Maximum number of threads: their in-flight visits must fit a node's counter.
 const MAX_THREADS: usize = 255;
 // Every thread has an owner number, and the in-flight visits of all batches fit the counter.
 const _: () = assert!(MAX_THREADS <= MAX_OWNERS);
 
-/// Runs `simulations` more simulations on `tree`. One simulation is one descent by `rule`, one
-/// expansion and one backup of the new leaf's value.
+/// Runs `simulations` more simulations on `tree`. Each simulation is a descent by `rule`, an expansion and a
+/// backup of the new leaf's value.
 ///
-/// The tree is borrowed alone: one thread then needs no locked instruction.
+/// The exclusive borrow of the tree lets a single thread work without atomic read-modify-write instructions.
 pub fn grow_shared<E: Evaluator>(
     tree: &mut Tree,
     evaluator: &E,
@@ -76,7 +76,7 @@ pub fn grow_shared<E: Evaluator>(
     grow(tree, evaluator, rule, simulations, GrowOptions { threads, ..options });
 }
 
-/// [`grow_shared`] with as many threads as are asked for, whatever the processor.
+/// [`grow_shared`] without the limit of one thread per CPU core.
 pub(super) fn grow<E: Evaluator>(
     tree: &mut Tree,
     evaluator: &E,
@@ -102,11 +102,11 @@ pub(super) fn grow<E: Evaluator>(
             for number in 2..=threads {
                 scope.spawn(move || work(number));
             }
-            // This thread is one of them: it has a core already.
+            // The calling thread already has a core, so it works as well.
             work(1);
         });
     });
-    // Whatever an evaluator does, the values are put right first.
+    // Even if an evaluator panicked, recompute the values before resuming the panic.
     let panic = std::panic::catch_unwind(together).err();
     tree.finalize(rule);
     if let Some(panic) = panic {
@@ -114,7 +114,7 @@ pub(super) fn grow<E: Evaluator>(
     }
 }
 
-/// One thread's simulations, until the common budget is used up.
+/// Runs one thread's simulations until the common budget is used up.
 pub(super) fn run<E: Evaluator>(mut walker: Walker<'_, E>, budget: &Budget) {
     loop {
         match walker.advance_all(budget) {
@@ -125,7 +125,7 @@ pub(super) fn run<E: Evaluator>(mut walker: Walker<'_, E>, budget: &Budget) {
     }
 }
 
-/// Simulations that nobody has taken yet.
+/// Number of simulations that no thread has taken yet.
 pub(super) struct Budget(AtomicU64);
 
 impl Budget {
@@ -133,21 +133,22 @@ impl Budget {
         Self(AtomicU64::new(simulations))
     }
 
-    /// Takes so many or what is left. Relaxed: a number, nothing more.
+    /// Takes at most `most` simulations. Returns the number taken. Relaxed: no other memory access is ordered
+    /// by this counter.
     fn take(&self, most: u64) -> u64 {
         let rest = |left: u64| (left > 0).then(|| left.saturating_sub(most));
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
         taken.map_or(0, |before| before.min(most))
     }
 
-    /// Whether nothing is left.
+    /// Whether the budget is used up.
     fn is_over(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 }
 
 impl Tree {
-    /// Makes the score terms those of `rule`, where they are not.
+    /// Computes the score terms of all nodes for `rule`, unless they are current.
     pub(super) fn prepare(&mut self, rule: SelectionRule) {
         if self.rule != Some(rule) || !*self.scored.get_mut() {
             for node in self.arena.range(0..self.arena.end()) {
@@ -162,8 +163,8 @@ impl Tree {
         node.set_score_terms(rule.score_terms(&self.stats_of(node)));
     }
 
-    /// Recomputes the values of the shared top, children first, when all threads have left. Below
-    /// it values are current, because every node there had one writer at a time.
+    /// Recomputes the values of the shared top, children first, after all threads have finished. Below the
+    /// shared top, values are current, because every node there had one writer at a time.
     pub(super) fn finalize(&mut self, rule: SelectionRule) {
         let mut top = vec![self.node(self.root())];
         let mut next = 0;

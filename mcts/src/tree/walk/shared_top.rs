@@ -15,8 +15,8 @@ use crate::tree::{NodeId, NodeState, Tree};
 /// A subtree root with more than `1 / (SUBTREES_PER_THREAD * threads)` of the tree's visits joins the shared
 /// top, so that there are enough subtrees for threads rarely to want the same one.
 const SUBTREES_PER_THREAD: u64 = 8;
-/// A batch is `1 / BATCH_SHARE` of the visits of its subtree. Measured: with batches half as long,
-/// two threads lose a seventh of their speed to cache traffic.
+/// A batch is `1 / BATCH_SHARE` of the visits of its subtree. Measured: with batches half as large, two
+/// threads lose a seventh of their speed to cache traffic.
 const BATCH_SHARE: u64 = 8;
 /// Largest batch. Measured: larger ones gain nothing.
 const MAX_BATCH: u64 = 512;
@@ -28,38 +28,38 @@ pub(in crate::tree) struct SharedTop<'a> {
     /// Owner number of this thread in node locks, from 1 (0: unlocked).
     owner: u16,
     threads: u64,
-    /// Upper bound of the batch size: small enough that the in-flight visits of all threads fit in
-    /// the root's counter.
+    /// Upper bound of the batch size, chosen so that the in-flight visits of all threads fit in the root's
+    /// counter.
     max_batch: u64,
-    /// Visits from which a node joins the shared top.
+    /// Number of visits from which a node joins the shared top.
     join_threshold: u64,
     /// Scratch buffer of `pick`: indices of children that other threads have locked.
     locked_elsewhere: Vec<usize>,
 }
 
-/// Simulations of one subtree whose visits are announced in the shared top together.
+/// Simulations of one subtree whose in-flight visits are added to the shared top together.
 pub(super) struct SimulationBatch<'a> {
-    /// From the root to the parent of the subtree.
+    /// Nodes from the root to the parent of the subtree.
     pub(super) path: Vec<PathNode<'a>>,
     pub(super) subtree: NodeId,
     /// Root of the subtree.
     pub(super) node: &'a Node,
-    /// Simulations announced and not flushed.
+    /// Number of simulations announced and not yet flushed.
     announced: u64,
-    /// How many of the announced simulations have not started.
+    /// Number of announced simulations that have not started.
     pub(super) not_started: u64,
-    /// How many of the announced simulations have finished.
+    /// Number of announced simulations that have finished.
     finished: u64,
 }
 
 /// A node of the shared top on the path to a subtree.
 pub(super) struct PathNode<'a> {
     node: &'a Node,
-    /// Index of the child that the path takes.
+    /// Index of the child on the path.
     pub(super) step: usize,
     /// Reward of the step that leads to the node.
     reward: f64,
-    /// Sum of the returns of the finished simulations (fixed point).
+    /// Sum of the returns of the finished simulations (fixed-point number).
     returns: i64,
 }
 
@@ -74,13 +74,13 @@ impl<'a> SimulationBatch<'a> {
         self.not_started += simulations;
     }
 
-    /// Whether a simulation of the batch is running or still to start.
+    /// Whether a simulation of the batch is running or has yet to start.
     pub(super) fn is_live(&self) -> bool {
         self.announced > self.finished
     }
 
-    /// Records a finished simulation. `value` is its return seen from the parent of the subtree's
-    /// root, the reward of the step to that root included.
+    /// Records a finished simulation. `value` is its return as seen from the parent of the subtree's root,
+    /// including the reward of the step to that root.
     #[inline]
     pub(super) fn end(&mut self, mut value: f64, gamma: f64) {
         self.finished += 1;
@@ -100,13 +100,13 @@ impl<'a> SharedTop<'a> {
         leaves: usize,
     ) -> Self {
         let threads = u64::from(threads);
-        // A thread has at most one batch for each descent, and one that is being opened.
+        // A thread has at most one batch for each descent, plus the batch that is being opened.
         let max_batch = (MAX_IN_FLIGHT / (threads * (leaves as u64 + 1))).clamp(1, MAX_BATCH);
         Self { tree, rule, owner, threads, max_batch, join_threshold: 1, locked_elsewhere: vec![] }
     }
 
-    /// Selects from the root through the shared top to the best unlocked subtree root below it, and
-    /// locks it. `None` when other threads have locked all candidates, or when simulations in
+    /// Selects a path from the root through the shared top to the best unlocked subtree root below it, and
+    /// locks that root. Returns `None` if other threads have locked all candidates, or if simulations in
     /// flight have to end first.
     pub(super) fn lock_subtree(
         &mut self,
@@ -129,8 +129,8 @@ impl<'a> SharedTop<'a> {
         }
     }
 
-    /// The child with the highest score among those in the shared top and those that this thread
-    /// holds or can lock; locks it where needed.
+    /// The child with the highest score among the children that are in the shared top or that this thread has
+    /// locked or can lock. Locks the child if needed.
     fn pick(&mut self, node: &'a Node, link: Link) -> Option<(usize, &'a Node)> {
         let (visits, in_flight) = node.counts();
         let scale = self.rule.bonus_factor(visits + in_flight);
@@ -145,17 +145,17 @@ impl<'a> SharedTop<'a> {
                 return Some((step, child));
             }
             if link.owner() == self.owner {
-                // This thread's own subtree that is due to join the shared top: wait for its
-                // simulations to end instead of taking a worse sibling.
+                // This thread's own subtree is due to join the shared top: wait for its simulations to end
+                // instead of selecting a worse sibling.
                 return None;
             }
             self.locked_elsewhere.push(step);
         }
     }
 
-    /// Whether this thread holds the node's lock afterwards and may start simulations there. False
-    /// also for its own subtree when that is due to join the shared top: no new simulation may
-    /// start there, so that the subtree drains and is unlocked soon.
+    /// Tries to lock the node. Returns whether this thread now holds the lock and may start simulations
+    /// there. Returns false also for its own subtree if that is due to join the shared top: no new simulation
+    /// may start there, so that the running ones end and the subtree is unlocked soon.
     fn lock(&self, node: &Node, link: Link) -> bool {
         if link.owner() == self.owner {
             return !self.is_due(node);
@@ -163,18 +163,18 @@ impl<'a> SharedTop<'a> {
         node.lock(link, self.owner)
     }
 
-    /// Whether the subtree has enough visits for its root to join the shared top. A terminal node
-    /// never does: there is nothing below it.
+    /// Whether the subtree has enough visits for its root to join the shared top. A terminal node never
+    /// joins, because there is nothing below it.
     fn is_due(&self, subtree: &Node) -> bool {
         subtree.link().state() == NodeState::Expanded && subtree.counts().0 >= self.join_threshold
     }
 
-    /// Size of the next batch for this subtree.
+    /// Number of simulations in the next batch for this subtree.
     pub(super) fn batch_size(&self, subtree: &Node) -> u64 {
         (subtree.counts().0 / BATCH_SHARE).clamp(1, self.max_batch)
     }
 
-    /// Announces `simulations` more as in-flight visits on the path of the batch.
+    /// Adds `simulations` in-flight visits to the shared-top nodes on the path of the batch.
     pub(super) fn announce(&self, batch: &mut SimulationBatch<'a>, simulations: u64) {
         batch.add(simulations);
         for node in &batch.path {
@@ -196,8 +196,8 @@ impl<'a> SharedTop<'a> {
         }
     }
 
-    /// Ends a batch: withdraws the announced visits that were not made and unlocks the subtree. Its
-    /// root joins the shared top if it has enough visits.
+    /// Ends a batch: removes the in-flight visits of simulations that did not finish, and unlocks the
+    /// subtree. Its root joins the shared top if it has enough visits.
     pub(super) fn close(&self, batch: &mut SimulationBatch<'a>) {
         let missing = batch.announced - batch.finished;
         (batch.announced, batch.not_started) = (batch.finished, 0);
@@ -208,14 +208,14 @@ impl<'a> SharedTop<'a> {
         self.unlock(batch.node);
     }
 
-    /// Unlocks a subtree in which this thread has no simulations left; its root joins the shared
-    /// top if due.
+    /// Unlocks a subtree in which this thread has no simulations left. Its root joins the shared top if it
+    /// has enough visits.
     pub(super) fn unlock(&self, subtree: &Node) {
         subtree.release(self.is_due(subtree));
     }
 }
 
-/// The child with the highest score, the first of equals.
+/// The child with the highest score; ties go to the first child.
 fn best<'a>(
     children: impl Iterator<Item = (usize, &'a Node, f32, Option<f32>)>,
 ) -> Option<(usize, &'a Node)> {

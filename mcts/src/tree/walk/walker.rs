@@ -1,9 +1,9 @@
-//! The search loop of one thread. It interleaves several simulations and advances each by one tree
-//! level in turn, so that the cache misses of one overlap with the work of the others.
+//! The search loop of one thread. It keeps several simulations in flight and advances each by one tree level
+//! in turn, so that the cache misses of one simulation overlap with the work of the others.
 //!
-//! This thread is the only writer of every node here: of the whole tree if it is alone, else of the
-//! subtree that it has locked (`shared_top`). So counters are updated with a plain load and store
-//! instead of an atomic read-modify-write.
+//! This thread is the only writer of every node it updates here: of the whole tree if it is the only thread,
+//! otherwise of the subtree that it has locked (`shared_top`). So counters are updated with a plain load and
+//! store instead of an atomic read-modify-write.
 
 use std::hint::select_unpredictable;
 
@@ -19,7 +19,7 @@ use crate::tree::{Claimed, Edge, NodeId, NodeState, Tree};
 pub(in crate::tree) struct Walker<'a, E: Evaluator> {
     context: WalkContext<'a, E>,
     descents: Vec<Descent<'a, E::State>>,
-    /// With several threads.
+    /// The shared top; `None` if this is the only thread.
     top: Option<SharedTop<'a>>,
     /// One batch of simulations for each subtree that this thread has locked; slots of finished
     /// batches are reused.
@@ -33,24 +33,23 @@ pub(in crate::tree) struct Walker<'a, E: Evaluator> {
     leaf: Option<&'a Node>,
 }
 
-/// What all descents of a walker share.
+/// Data that all descents of a walker share.
 struct WalkContext<'a, E> {
     tree: &'a Tree,
     evaluator: &'a E,
     rule: SelectionRule,
-    /// Whether nodes on a path get in-flight visits, which steer the other descents elsewhere.
+    /// Whether nodes on a path get in-flight visits, which steer the other descents to other nodes.
     counts_in_flight: bool,
-    /// Whether scores of children depend on their parent's value
-    /// ([`SelectionRule::needs_parent_value`]).
+    /// Whether the children's scores depend on their parent's value ([`SelectionRule::needs_parent_value`]).
     needs_parent_value: bool,
 }
 
 /// A simulation in flight.
 struct Descent<'a, S> {
     state: S,
-    /// Index of its batch.
+    /// Index of the batch in [`Walker::batches`].
     batch: usize,
-    /// Nodes from the root of its subtree to the current one; empty while there is no simulation.
+    /// Nodes from the subtree's root to the current one; empty while no simulation is running.
     path: Vec<&'a Node>,
     /// Id of the current node, the last of `path`.
     id: NodeId,
@@ -61,8 +60,8 @@ struct Descent<'a, S> {
     children: &'a [Node],
     /// Id of the first child.
     first: NodeId,
-    /// Exploration factor of the current node, `c sqrt(N)` for PUCT: a child's score is `q + scale
-    /// * u` ([`SelectionRule::bonus_factor`]).
+    /// Exploration factor of the current node, `c sqrt(N)` for PUCT. A child's score is `q + scale * u`
+    /// ([`SelectionRule::bonus_factor`]).
     scale: f32,
 }
 
@@ -77,7 +76,7 @@ impl<S> Descent<'_, S> {
 pub(in crate::tree) enum WalkProgress {
     /// A simulation is running.
     Running,
-    /// No simulation can start now: other threads have locked every subtree that could be searched.
+    /// No simulation can start now, because other threads have locked every candidate subtree.
     Blocked,
     /// The budget is used up.
     Done,
@@ -100,7 +99,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         Self { context, descents, top, batches, current: 0, supply, edges: Vec::new(), leaf: None }
     }
 
-    /// Advances every descent by one level, or starts its next simulation.
+    /// Advances every descent by one level, or starts its next simulation if it has none.
     #[inline]
     pub(in crate::tree) fn advance_all(&mut self, budget: &Budget) -> WalkProgress {
         let mut last = WalkProgress::Running;
@@ -138,8 +137,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         WalkProgress::Running
     }
 
-    /// Opens or refills the current batch: locks the best free subtree and takes simulations from
-    /// the budget for it. A single thread takes the whole budget for the whole tree.
+    /// Opens or refills the current batch: locks the best free subtree and takes simulations from the budget
+    /// for it. A single thread takes the whole budget for the whole tree.
     fn batch(&mut self, budget: &Budget) -> WalkProgress {
         let Some(top) = &mut self.top else {
             self.batches[0].add(budget.take(u64::MAX));
@@ -177,8 +176,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         WalkProgress::Running
     }
 
-    /// Select, fast path: advances descents `next..` by one level each and stops at the first that
-    /// needs the general path ([`Self::advance`]). Returns its index.
+    /// Select, fast path: advances the descents from index `next` by one level each, and stops at the first
+    /// one that needs the general path ([`Self::advance`]). Returns its index; `None` if there is none.
     #[inline]
     fn descend(&mut self, next: usize) -> Option<usize> {
         let Self { context, descents, .. } = self;
@@ -196,8 +195,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         needs_general.map(|needs_general| next + needs_general)
     }
 
-    /// General path: selects a child, or, at a leaf, expands it and backs up. True when the
-    /// simulation has ended.
+    /// General path: selects a child or, at a leaf, expands it and backs up. Returns true if the simulation
+    /// has ended.
     fn advance(&mut self, number: usize) -> bool {
         let Self { context, descents, .. } = self;
         let descent = &mut descents[number];
@@ -216,7 +215,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         true
     }
 
-    /// Expands the descent's node; returns its value.
+    /// Expands the descent's current node. Returns its value.
     #[inline]
     fn expand(&mut self, number: usize, leaf: &'a Node) -> f64 {
         let Self { context, descents, supply, edges, .. } = self;
@@ -232,7 +231,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         value
     }
 
-    /// Backs up the simulation and clears its path.
+    /// Backs up the simulation and empties its path.
     fn end(&mut self, number: usize, value: f64) {
         let descent = &mut self.descents[number];
         let value = self.context.back_up(&descent.path, value);
@@ -277,7 +276,7 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight));
     }
 
-    /// The child with the highest score, the first of equals. The general path, for the cases that
+    /// The child with the highest score; ties go to the first child. Used for the cases that
     /// [`Descent::children`] excludes.
     fn pick(
         &self,
@@ -292,8 +291,8 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         (step, child(step))
     }
 
-    /// Backs up from leaf to root: visits, values, score terms. The result is the return seen from
-    /// the parent of the path's first node, that node's reward included.
+    /// Backs up from leaf to root: visits, values, score terms. Returns the return as seen from the parent of
+    /// the path's first node, including that node's reward.
     #[inline]
     fn back_up(&self, path: &[&Node], leaf: f64) -> f64 {
         let tree = self.tree;
@@ -311,8 +310,8 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         })
     }
 
-    /// [`WalkContext::back_up`] for one kind of backup: `count(node, visits, return)` updates the
-    /// node's V and returns it.
+    /// [`WalkContext::back_up`] for one kind of backup. `count(node, visits, return)` updates the node's V
+    /// and returns it.
     #[inline]
     fn back_up_by(&self, path: &[&Node], leaf: f64, count: impl Fn(&Node, u64, f64) -> f64) -> f64 {
         let (gamma, rule, counts_in_flight) = (self.tree.gamma, self.rule, self.counts_in_flight);
@@ -327,8 +326,8 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
     }
 }
 
-/// If the evaluator panicked, makes its leaf terminal, withdraws in-flight visits and unlocks
-/// subtrees, so that no other thread waits forever. After a normal end there is nothing to undo.
+/// If the evaluator panicked, makes its leaf terminal, removes in-flight visits and unlocks subtrees, so that
+/// no other thread waits forever. After a normal end there is nothing to undo.
 impl<E: Evaluator> Drop for Walker<'_, E> {
     fn drop(&mut self) {
         if let Some(leaf) = self.leaf {
@@ -346,8 +345,8 @@ impl<E: Evaluator> Drop for Walker<'_, E> {
     }
 }
 
-/// Index of the highest score, the first of equals. The comparison is unpredictable, so it is
-/// compiled to a conditional move rather than a branch.
+/// Index of the highest score; ties go to the first. The comparison is unpredictable, so it is compiled to a
+/// conditional move and not to a branch.
 #[inline]
 fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
@@ -360,8 +359,8 @@ fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     best
 }
 
-/// Score of a child. For a child without visits, `fpu` (first-play urgency, lc0's FPU), if
-/// given, replaces Q.
+/// Score of a child. If `fpu` (first-play urgency, lc0's FPU) is given and the child has no visits, `fpu`
+/// replaces Q.
 pub(super) fn score(child: &Node, scale: f32, fpu: Option<f32>) -> f32 {
     let score_terms = child.score_terms();
     match fpu {

@@ -1,14 +1,14 @@
-//! A scripted policy that lets nothing it is told go unnoticed.
+//! A scripted policy whose answers depend on every part of a request.
 //!
-//! [`Scripted`] does not look at the hint, the order and the restated prompt of a judgement, nor at
-//! sentences and tokens as the end of a step. Here each of them changes the answer, so a tree shows
-//! what the search asked.
+//! [`Scripted`] ignores the hint, the order and the restated prompt of a judgement, and sentences and tokens
+//! as the end of a step. With [`Attentive`], each of them changes the answer, so a tree shows what the search
+//! requested.
 
 use regrowth_datasets::stream_key;
 use regrowth_policy::decorate::Around;
 use regrowth_policy::{Boundary, Call, Judge, OptionOrder, Policy, Request, Response, Scripted};
 
-/// Answers as [`Scripted`] does what that looks at, and differently for all the rest.
+/// Answers like [`Scripted`] if the request uses only what that considers, and differently otherwise.
 pub struct Attentive(pub Scripted);
 
 impl Around for Attentive {
@@ -40,7 +40,7 @@ fn is_told_more(judge: &Judge) -> bool {
     judge.hint.is_some() || judge.restated.is_some() || judge.order != OptionOrder::default()
 }
 
-/// A number that depends on all of `told`.
+/// A hash of `told`.
 fn key(told: &impl serde::Serialize) -> u64 {
     stream_key(0, &[&serde_json::to_vec(told).expect("JSON")])
 }

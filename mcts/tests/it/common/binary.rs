@@ -1,11 +1,11 @@
-//! The binary, run as its users run it.
+//! Runs the binary.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use regrowth_mcts::{TreeRecord, read_trees};
 
-/// Runs the binary with white-space separated arguments.
+/// Runs the binary with arguments separated by white space.
 pub fn mcts(arguments: &str) -> Output {
     mcts_args(&arguments.split_whitespace().collect::<Vec<_>>())
 }
@@ -26,7 +26,7 @@ pub fn assert_code(output: &Output, code: i32) -> String {
     stderr
 }
 
-/// The trees of a search in this folder.
+/// The trees of the search in this folder.
 pub fn trees(folder: &Path) -> Vec<TreeRecord> {
     read_trees(&folder.join("trees.jsonl"))
         .expect("opens")

@@ -1,4 +1,4 @@
-//! One tree driven by hand.
+//! Runs the search of one tree without a driver.
 
 use rand::RngExt;
 use regrowth_datasets::{Problem, keyed_rng};
@@ -7,7 +7,7 @@ use regrowth_mcts::{SearchConfig, TreeRecord, TreeSearch};
 use regrowth_policy::{Call, Policy, PolicyError, Request, Response};
 use regrowth_verifiers::Verifier;
 
-/// Runs one tree, answering what it asks in an order that `shuffle` decides.
+/// Runs one tree, answering its requests in an order determined by `shuffle`.
 pub fn drive(
     policy: &dyn Policy,
     verifier: &dyn Verifier,

@@ -1,4 +1,5 @@
-//! What the tests share: problems, a policy that notices everything, a tree driven by hand, the binary.
+//! Code shared by the tests: problems, a policy that considers every part of a request, a tree without a
+//! driver, the binary.
 
 mod attentive;
 #[cfg(feature = "cli")]

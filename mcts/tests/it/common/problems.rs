@@ -1,9 +1,9 @@
-//! Problems that cost nothing to read, and the verifier that reads their answers.
+//! Generated problems, and the verifier for their answers.
 
 use regrowth_datasets::{AnswerKind, Choice, Problem};
 use regrowth_verifiers::{ProblemVerifier, Verifier};
 
-/// Word problems whose numbers differ, every third one multiple choice.
+/// Word problems with different numbers; every third one is multiple choice.
 pub fn problems(count: usize) -> Vec<Problem> {
     (0..count).map(|i| if i % 3 == 2 { choice(i) } else { arithmetic(i) }).collect()
 }
@@ -37,7 +37,7 @@ fn choice(i: usize) -> Problem {
     }
 }
 
-/// The verifier of the product.
+/// The built-in verifier.
 pub fn verifier() -> impl Verifier {
     ProblemVerifier
 }

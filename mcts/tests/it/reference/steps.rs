@@ -1,4 +1,4 @@
-//! Expansion and values of the reference search: what is sampled below a node, and what a step is worth.
+//! Expansion and values of the reference search: sampling of the steps below a node, and the value of a step.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use regrowth_policy::{Boundary, Candidate, Judge, Propose, Request, Response, Re
 use super::{Node, Search};
 
 impl Search<'_> {
-    /// Samples the children of a node, drops doubles, judges and values the others.
+    /// Samples the children of a node, drops duplicates, and judges and values the others.
     pub(super) fn expand(&mut self, parent: usize) {
         let (config, above) = (self.config, &self.nodes[parent]);
         let depth = above.row.depth;
@@ -98,7 +98,7 @@ impl Search<'_> {
         self.nodes.push(Node { row, children: Vec::new(), path, ids, solution, value });
     }
 
-    /// The policy's probability that the step is right.
+    /// The judge's probability that the step is right.
     fn judge(&self, above: &Node, row: &NodeRecord, solution: &str) -> Option<f64> {
         let (value, problem) = (&self.config.value, self.problem);
         let restates = matches!(value.judge, JudgeForm::Restated | JudgeForm::Direction);
@@ -132,7 +132,7 @@ impl Search<'_> {
         }
     }
 
-    /// C(s), with the parent's R in the place of a zero where that is switched on.
+    /// C(s); a zero is replaced by the parent's R if `inherit_zero` is set.
     fn confidence(&self, above: &Node, judged: Option<f64>) -> f64 {
         let value = &self.config.value;
         let decay = if value.depth_decay { f64::from(above.row.depth.max(4) - 3) } else { 1.0 };
@@ -143,7 +143,7 @@ impl Search<'_> {
         if c == 0.0 && value.inherit_zero { above.value } else { c }
     }
 
-    /// O(s) of an end.
+    /// O(s) of a terminal node.
     fn outcome(&self, solution: &str, row: &NodeRecord) -> f64 {
         let (value, problem) = (&self.config.value, self.problem);
         if !self.is_correct(solution, row) {
