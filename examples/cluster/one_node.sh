@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Rounds on one node of 8 GPUs with one command: a vLLM server on each of SERVE (data-parallel), and TRL
-# with DeepSpeed ZeRO-3 on those of TRAIN. The servers idle while a round is trained.
+# Rounds on one node of 8 GPUs with one command: a vLLM server on each GPU in SERVE (data-parallel), and TRL
+# with DeepSpeed ZeRO-3 on the GPUs in TRAIN. The servers are idle during training.
 #
 #     examples/cluster/one_node.sh models/Qwen2.5-7B-Instruct gsm8k.jsonl runs/gsm8k
 #
-# Run before release: several servers behind one run, with the project's own test servers
-# (benches/examples/fleet.rs: 32 of them). Not run: this script on 8 GPUs.
+# Tested before release: one run with several servers, the project's own test servers
+# (benches/examples/fleet.rs: 32 servers). Not tested: this script on 8 GPUs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -eq 3 ] || { echo "usage: one_node.sh MODEL PROBLEMS RUN" >&2; exit 2; }

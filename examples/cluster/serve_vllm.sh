@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The --serve-command of the scripts beside it: a vLLM server on each GPU that GPUS lists ("0,1,2"), at
-# ports PORT, PORT + 1, ... If one ends, all end, and `regrowth` starts them again.
+# The --serve-command of the other scripts in this folder: one vLLM server on each GPU that GPUS lists
+# ("0,1,2"), at ports PORT, PORT + 1, ... If one server ends, all end, and `regrowth` starts them again.
 #
-# `regrowth iterate` sets REGROWTH_CHECKPOINT and REGROWTH_MODEL. Several servers and not one with
-# --data-parallel-size: each keeps the prefix cache of its own problems, and each loads adapters.
+# `regrowth iterate` sets REGROWTH_CHECKPOINT and REGROWTH_MODEL. Several servers are used instead of one with
+# --data-parallel-size, so that each server keeps the prefix cache of its own problems and loads adapters.
 #
-# Run before release: one server of these flags on a CPU (vLLM 0.32, without --gpu-memory-utilization).
-# Not run: on GPUs.
+# Tested before release: one server with these flags on a CPU (vLLM 0.32, without --gpu-memory-utilization).
+# Not tested: GPUs.
 set -euo pipefail
 gpus=${GPUS:-0} port=${PORT:-8000}
 export VLLM_ALLOW_RUNTIME_LORA_UPDATING=True

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # A round on a Slurm cluster: an array of searches, each with a vLLM server on its own GPU, then one job
-# that puts the parts together and trains. Run it on a login node; all paths must be on a shared file
+# that merges the parts and trains. Run it on a login node; all paths must be on a shared file
 # system.
 #
 #     examples/cluster/slurm_round.sh submit models/Qwen2.5-7B-Instruct gsm8k.jsonl rounds/1 8
 #     examples/cluster/slurm_round.sh submit rounds/1/trained gsm8k.jsonl rounds/2 8
 #
-# A task that dies, or is requeued, goes on where it was: submit again, or let Slurm do it. Parts that are
-# complete end at once.
+# A task that died or was requeued continues where it stopped: submit again, or let Slurm requeue it. The tasks
+# of complete parts end at once.
 #
-# Run before release: parts, deaths and merging, as processes on one machine (mcts/tests/it/shards.rs). Not
-# run: this script; it was checked by shellcheck, and its commands are taken.
+# Tested before release: parts, dying processes and merging, on one machine (mcts/tests/it/shards.rs). Not
+# tested: this script. It passes shellcheck, and `mcts` accepts its commands.
 set -euo pipefail
 [ $# -eq 5 ] || { echo "usage: slurm_round.sh submit MODEL PROBLEMS OUT PARTS" >&2; exit 2; }
 step=$1 model=$2 problems=$3 out=$4 parts=$5
-# Slurm runs a copy of this script from a folder of its own.
+# Slurm runs a copy of this script from its own folder.
 here=${HERE:-$(cd "$(dirname "$0")" && pwd)}
 export HERE=$here
 
@@ -29,7 +29,7 @@ submit() {
 }
 
 search() {
-    # Two tasks may share a node.
+    # Tasks that share a node need different ports.
     local part=$SLURM_ARRAY_TASK_ID
     local port=$((8000 + part % 1000))
     vllm serve "$model" --port "$port" --served-model-name policy --max-logprobs 20 &

@@ -6,8 +6,8 @@ with one label in Hugging Face layout (`pip install torch transformers`).
         --set search.verifier.solutions=false --set search.verifier.timeout=300 \\
         --verifier-command 'python3 examples/verifiers/reward_model.py FOLDER' --out search
 
-Outcomes stay those of the built-in grader. The model sees the problem and the solution up to and including the
-step: as a talk where the tokenizer has a chat template, else with a line break between them.
+Outcomes are still decided by the built-in grader. The model sees the problem and the solution up to and including
+the step: as a conversation if the tokenizer has a chat template, else with a line break between the two.
 """
 
 import json
@@ -32,7 +32,7 @@ def tokens(question, solution):
 @torch.no_grad()
 def score(request):
     found = tokens(request["problem"]["question"], request["solution"])
-    # One sequence without padding: the model reads its score at the last token.
+    # The input is one sequence without padding, so the model reads its score at the last token.
     reward = model(input_ids=found["input_ids"], attention_mask=found["attention_mask"]).logits[0, 0]
     return torch.sigmoid(reward).item(), reward.item()
 

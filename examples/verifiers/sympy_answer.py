@@ -3,9 +3,9 @@
 
     regrowth evaluate --problems math.jsonl --verifier-command 'python3 examples/verifiers/sympy_answer.py'
 
-The answer is the last `\\boxed{}` of a solution, or what follows the last `####` or "answer is". An answer that
-cannot be read has no verdict. SymPy evaluates text as Python, so only a small alphabet gets that far. What takes
-too long is ended by Regrowth's time limit (`--set search.verifier.timeout=10`).
+The answer is the last `\\boxed{}` of a solution, or the text after the last `####` or "answer is". An answer that
+cannot be read gets no verdict. SymPy evaluates text as Python, so only text of a small alphabet reaches it. A
+comparison that takes too long is ended by Regrowth's time limit (`--set search.verifier.timeout=10`).
 """
 
 import json
@@ -27,7 +27,7 @@ TRANSFORMATIONS = (
 
 
 def boxed(text):
-    """Content of the last balanced box."""
+    """Returns the content of the last balanced box."""
     start = text.rfind("\\boxed{")
     if start < 0:
         return None
@@ -40,7 +40,7 @@ def boxed(text):
 
 
 def answer(text):
-    """The answer that a solution states."""
+    """Returns the answer that a solution states."""
     found = boxed(text)
     if found is None:
         stated = re.findall(r"(?:####|answer is:?)\s*(.+)", text)
@@ -49,7 +49,7 @@ def answer(text):
 
 
 def plain(text):
-    """Simple LaTeX as Python; None for anything else."""
+    """Converts simple LaTeX to Python; returns None for anything else."""
     text = re.sub(r"\\left|\\right|\\,|\\!|\\;|[$\s]", " ", text)
     text = re.sub(r"\\(?:cdot|times)\b", "*", text)
     before = None
@@ -59,7 +59,7 @@ def plain(text):
         text = re.sub(r"\\sqrt\{([^{}]*)\}", r"sqrt(\1)", text)
         text = re.sub(r"\^\{([^{}]*)\}", r"^(\1)", text)
     text = re.sub(r"\\(pi|sin|cos|tan|ln|log|exp)\b", r" \1 ", text).strip()
-    # Names of one letter or of NAMES, numbers and operators: nothing else reaches the parser.
+    # Only names of one letter, names in NAMES, numbers and operators reach the parser.
     words = re.findall(r"[A-Za-z]+", text)
     allowed = re.fullmatch(r"[0-9A-Za-z+\-*/^() ]*(?:(?<=\d)\.\d[0-9A-Za-z+\-*/^() ]*)*", text)
     if not text or len(text) > LONGEST or not allowed:
@@ -74,7 +74,7 @@ def parse(text):
     letters = {letter: sympy.Symbol(letter) for letter in set(re.findall(r"\b[A-Za-z]\b", text))}
     try:
         return sympy_parser.parse_expr(text, local_dict={**letters, **NAMES}, transformations=TRANSFORMATIONS)
-    except Exception:  # the parser raises whatever Python does
+    except Exception:  # evaluating the text as Python can raise any exception
         return None
 
 

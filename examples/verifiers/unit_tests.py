@@ -3,12 +3,12 @@
 
     mcts search --problems tasks.jsonl --verifier-command 'python3 examples/verifiers/unit_tests.py' --out out
 
-A problem's reference answer holds the tests, one `assert` a line. The program is the last code block of a
-solution, or all of it. Each test runs in a process of its own, with limits on time, memory, files and
+A problem's reference answer holds the tests, one `assert` per line. The program is the last code block of a
+solution, or the whole solution if it has none. Each test runs in its own process, with limits on time, memory, files and
 processes, in an empty folder and with an empty environment.
 
-THIS IS NO SANDBOX. The program runs with your rights: it can read your files and use the network, and a policy
-that is trained against tests may learn to cheat them. Run it in a container that holds nothing of value.
+THIS IS NOT A SANDBOX. The program runs with your rights: it can read your files and use the network, and a policy
+that is trained against tests may learn to cheat them. Run it in a container that contains nothing valuable.
 """
 
 import json
@@ -20,23 +20,23 @@ import tempfile
 
 try:
     import resource
-except ImportError:  # not on Windows: the time limit alone is left
+except ImportError:  # Windows has no such module: only the time limit applies
     resource = None
 
-SECONDS = 5  # of one test
-MEMORY = 512 << 20  # bytes of one test
-FILE = 1 << 20  # bytes of a file that it writes
+SECONDS = 5  # CPU seconds of one test
+MEMORY = 512 << 20  # memory of one test, in bytes
+FILE = 1 << 20  # largest file that a test may write, in bytes
 BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 
 
 def program_of(solution):
-    """The last code block, or the whole text where there is none."""
+    """Returns the last code block, or the whole text if there is none."""
     blocks = BLOCK.findall(solution)
     return blocks[-1] if blocks else solution
 
 
 def limit():
-    """Runs in the new process before the program."""
+    """Sets the limits; runs in the new process before the program."""
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
@@ -44,14 +44,14 @@ def limit():
 
 
 def run(program, test):
-    """None where the test passes, else why it does not."""
-    # Printed behind the test: a program that exits early does not pass.
+    """Returns None if the test passes, else the reason why it fails."""
+    # The token is printed after the test, so a program that exits early does not pass.
     token = secrets.token_hex(16)
     source = f"{program}\n{test}\nprint('\\n{token}')\n"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             done = subprocess.run(
-                # -I: nothing of this user's Python settings and folders.
+                # -I: ignore this user's Python settings and folders.
                 [sys.executable, "-I", "-c", source],
                 cwd=folder, env={}, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=2 * SECONDS,
                 preexec_fn=limit if resource else None, start_new_session=True, check=False,
@@ -67,7 +67,7 @@ def run(program, test):
 
 
 def check(request):
-    """Verdict, share of the tests that pass, and the first failure."""
+    """Returns the verdict, the share of tests that pass, and the first failure."""
     tests = request.get("reference", {}).get("answer", "").splitlines()
     tests = [test for test in tests if test.strip().startswith("assert")]
     if request["about"] != "solution" or not tests:
@@ -83,5 +83,5 @@ def check(request):
 
 for line in sys.stdin:
     request = json.loads(line)
-    # Replies are read line by line, so each is flushed.
+    # Regrowth reads replies line by line, so flush each reply.
     print(json.dumps({"id": request["id"], **check(request)}), flush=True)
