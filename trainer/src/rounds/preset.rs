@@ -54,7 +54,7 @@ fn defaults() -> RunConfig {
         patience: 0,
         kl_problems: 64, // taste: about 4000 tokens, a second for the bundled model
         calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
-        min_pairs: 32,   // a measurement on a small model: with 6 to 36 pairs, the model memorised them
+        min_pairs: 32, // a measurement on a small model: with 6 to 36 pairs, the model memorised them
         max_solutions: 4, // taste
         keep_solutions: false,
         search: Preset::Default.search(),

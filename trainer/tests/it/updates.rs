@@ -147,9 +147,9 @@ fn an_adapter_is_trained_over_all_rounds_and_small_on_the_disk() {
         assert_eq!(config["r"], 2);
     }
     // Every round changes the policy further.
-    let kl_to_base =
+    let identity =
         |round: u32| json(&run.join(format!("round-000{round}/report.json")))["policy"].to_string();
-    assert!(kl_to_base(2) != kl_to_base(4) && kl_to_base(4) != kl_to_base(5));
+    assert!(identity(2) != identity(4) && identity(4) != identity(5));
     let checkpoint = run.join("round-0005/checkpoint");
     let args = ["evaluate", "--policy", checkpoint.to_str().unwrap(), "--limit", "3"];
     ok(regrowth(dir.path(), &[&args[..], &["--out", "results"]].concat()));
