@@ -27,8 +27,8 @@ use crate::{SearchConfig, SkipReason};
 pub(crate) struct ProposedStep {
     /// The sampled step.
     pub(crate) sampled: regrowth_datasets::Step,
-    /// Whether the log-probabilities are those of the distribution that the step was sampled from
-    /// (temperature 1, no top-k, top-p or min-p truncation).
+    /// Whether the log-probabilities may serve as the reference's in DPO: the step was sampled at temperature 1
+    /// without top-k, top-p or min-p truncation.
     pub(crate) logps_exact: bool,
     /// Whether the step was injected from the reference solution instead of sampled.
     pub(crate) injected: bool,
@@ -380,7 +380,7 @@ impl Expansion {
         let sampled = accepted.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
         let turn = subject.turn(&solution);
-        let states = || {
+        let answer_is_stated = || {
             let (problem, text) = (subject.problem, &sampled.text);
             !is_thinking(&turn)
                 && subject.verifier.states_answer_finished(problem, text, sampled.finish)
@@ -388,7 +388,7 @@ impl Expansion {
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || sampled.ids.len() >= self.room
-            || states();
+            || answer_is_stated();
         let reference = parent.reference_steps.filter(|_| accepted.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let tokens = parent.tokens + sampled.ids.len();
@@ -397,8 +397,8 @@ impl Expansion {
         let finished = by_answer.then(|| Finished::new(&turn, tokens, log_likelihood));
         let state = self.states.get(index).and_then(Option::clone);
         let self_evaluation = match finished {
-            // Provisional: based on this solution alone. The backup adds the other solutions with the same
-            // answer.
+            // Provisional: based on this solution alone. `GrowingTree::count_answers` recomputes the value from
+            // all solutions with the same answer.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
             None if value.judges_likelihoods() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))

@@ -1,8 +1,9 @@
 //! The value of a step: the only place that combines outcome and self-evaluation.
 //!
-//! Notation of arXiv:2405.00451, section 2.1: O is the outcome and C the self-evaluation. R(s) = O + C is the
-//! value of state s; the reward of the step from s to s' is r = R(s') - R(s). R is known as soon as the step
-//! is sampled; V and Q of the tree are backed up from r. Options of [`ValueConfig`] that deviate from the
+//! Notation of arXiv:2405.00451, section 2.1: O is the outcome and C the self-evaluation. R(s) = O(s) + C(s)
+//! scores state s by itself, without what follows it, so R is known as soon as the step is sampled. The
+//! reward of the step from s to s' is r = R(s') - R(s). V, the value of s with what follows it, and Q are
+//! backed up from r in the tree. Options of [`ValueConfig`] that deviate from the
 //! paper follow the authors' code, except the false-equation penalty, which is our own.
 
 use regrowth_datasets::Problem;
@@ -33,7 +34,7 @@ pub struct StepObservation<'a> {
     pub step: &'a str,
 }
 
-/// The value of a step, with its parts.
+/// The score of a step, with its parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepValue {
     /// O: the outcome; 0 unless the solution ends here and reference answers may be used (`oracle`).
@@ -46,7 +47,7 @@ pub struct StepValue {
     pub reward: f64,
 }
 
-/// Value of a step: `R = O + C`, `r = R(s') - R(s) - cost` (arXiv:2405.00451, section 2.1, eq. 2).
+/// Score and reward of a step: `R = O + C`, `r = R(s') - R(s) - cost` (arXiv:2405.00451, section 2.1, eq. 2).
 #[must_use]
 pub fn step_value(
     config: &ValueConfig,

@@ -305,7 +305,8 @@ pub struct Candidates {
 pub struct Candidate {
     /// The step.
     pub step: Step,
-    /// Whether `step.logps` are the log-probabilities with which the tokens were sampled.
+    /// Whether `step.logps` may serve as the reference's log-probabilities in DPO: the tokens were sampled at
+    /// temperature 1 without truncation.
     pub logps_exact: bool,
 }
 

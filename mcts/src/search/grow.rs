@@ -32,7 +32,7 @@ pub(super) struct GrowingTree<'a> {
     /// Why the last expansion could not be requested; `None` if it could.
     pub(super) refused: Option<SkipReason>,
     expansions: BTreeMap<NodeId, Expansion>,
-    /// The node whose expansion waits for a request id.
+    /// Open requests: from request id to the node whose expansion waits for the response.
     request_ids: BTreeMap<u64, NodeId>,
     next_request_id: u64,
     /// Requests not yet returned by [`Self::poll_requests`].
@@ -86,8 +86,8 @@ impl<'a> GrowingTree<'a> {
         self.pending_requests.clear();
     }
 
-    /// Requests the children of a node unless they were requested before. Returns whether this call requested
-    /// them.
+    /// Claims a node and requests its children. Returns false if the node is terminal or already claimed. If the
+    /// request cannot be made, sets `refused` and returns true.
     pub(super) fn expand(&mut self, node: NodeId) -> bool {
         if !self.tree.claim(node) {
             return false;
@@ -255,11 +255,12 @@ impl<'a> GrowingTree<'a> {
         rewards
     }
 
-    /// Number of right and of wrong solutions among the children of `node`.
+    /// Number of right and of wrong solutions among the children of `node`. Solutions with outcome 0 (no oracle,
+    /// no verdict, or an answer that `choice_guard` devalues) are neither.
     pub(super) fn finished_children(&self, node: NodeId) -> (u64, u64) {
         let ends = self.tree.children(node).map(|id| &self.steps[id as usize]);
         ends.filter(|step| step.terminal).fold((0, 0), |(right, wrong), step| {
-            if step.outcome > 0.0 { (right + 1, wrong) } else { (right, wrong + 1) }
+            (right + u64::from(step.outcome > 0.0), wrong + u64::from(step.outcome < 0.0))
         })
     }
 

@@ -45,8 +45,8 @@ pub struct Tree {
     weights: BackupWeights,
     /// Rule used to compute the cached score terms ([`crate::select::ScoreTerms`]).
     rule: Option<SelectionRule>,
-    /// Whether the cached score terms are current, i.e. only the threads of [`grow_shared`] (which update the
-    /// terms) have changed the tree since. Read only through `&mut`, so it needs no loom atomic.
+    /// Whether the cached score terms are current, i.e. since they were all computed, only the threads of
+    /// [`grow_shared`] (which update the terms) have changed the tree. Read only through `&mut`, so it needs no loom atomic.
     scored: std::sync::atomic::AtomicBool,
 }
 

@@ -175,8 +175,8 @@ fn policy_after(
             start.trained(dir.number, spec, identity)
         }
     };
-    // This round may not be selected by `validate_every` now, but it was once the last round of a run that
-    // has been extended since, and last rounds are always validated. Keep using those results.
+    // `path.exists()`: if the run was extended, its former last round was validated although `validate_every`
+    // may not select it now. Keep using those results.
     let path = dir.path.join(VALIDATION);
     if policy_after.validated_in.is_none() && (run.config.validates(dir.number) || path.exists()) {
         policy_after.validation = dir.timed(

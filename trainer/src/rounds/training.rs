@@ -109,8 +109,8 @@ pub(super) struct TrainPhase<'a> {
 impl TrainPhase<'_> {
     /// Trains. Returns what `train.json` holds, with `not_trained` set if nothing was trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
-        // Before training, so that a run whose server uses other weights than the start policy's fails
-        // without the cost of a training.
+        // Before training, so that a run whose server has loaded other weights than the start policy's fails
+        // early.
         let expected = self.expected()?;
         let mut done = match (&self.config.trainer_command, &self.weights) {
             (Some(command), _) => self.external(command, observer)?,
@@ -139,8 +139,12 @@ impl TrainPhase<'_> {
         self.config.weights.is_some().then_some(self.load)
     }
 
-    /// Log-probabilities of the round's first pairs under the start policy's weights, computed in this
-    /// process; `None` if the policy is not served.
+    /// Scores the round's first pairs with the start policy's weights in this process and compares the scores
+    /// with those that the server recorded when it sampled the pairs. `None` if the policy is not served.
+    /// After training, [`Expected::write`] adds the scores of the trained weights.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] if the scores differ, i.e. the server has loaded other weights.
     fn expected(&self) -> Result<Option<Expected>, TrainError> {
         let (Some(load), Some(weights)) = (self.served(), &self.weights) else { return Ok(None) };
         remove(&self.dir.join(served_check::FILE))?;
@@ -221,8 +225,8 @@ impl TrainPhase<'_> {
         })
     }
 
-    /// Loads the model to train: the full model, or with LoRA the adapter of the previous rounds on
-    /// the base policy's weights.
+    /// Loads the model to train: the full model, or with LoRA the base model with the adapter of the previous
+    /// rounds.
     fn model(&self, weights: &Source, lora: Option<&LoraConfig>) -> Result<Model, TrainError> {
         let model = match lora {
             Some(lora) => Model::load_adapter(weights.clone(), lora, self.seed(0)),
@@ -231,7 +235,7 @@ impl TrainPhase<'_> {
         Ok(model?.with_frozen_dtype(self.load.dtype))
     }
 
-    /// Writes the result: a full checkpoint, or an adapter of the base policy.
+    /// Writes the result: a full checkpoint, or one adapter of the base model.
     fn save(&self, model: &Model) -> Result<(), TrainError> {
         let dir = self.dir.join(CHECKPOINT);
         match model.variables.lora() {
@@ -344,8 +348,8 @@ impl TrainPhase<'_> {
         pairs.extend(replay::draw(&earlier, count, self.seed(self.config.dpo.seed))?);
         let mut on_policy = 0;
         for pair in &mut pairs {
-            // Log-probabilities recorded at sampling time are the start policy's only if that
-            // policy sampled the pair.
+            // Recorded log-probabilities can serve as those of the start policy only if the start policy
+            // sampled the pair.
             let own = pair.policy == self.start.identity;
             pair.logps_exact &= own;
             on_policy += u64::from(own);
@@ -400,8 +404,8 @@ impl TrainPhase<'_> {
     }
 }
 
-/// Checksums of the metrics of a round and of everything in the folders of its checkpoint and of its
-/// optimizer.
+/// Checksums of a round's metrics, of `served.json` if there is one, and of all files in the folders of its
+/// checkpoint and optimizer.
 fn result_checksums(dir: &Path) -> Result<Checksums, TrainError> {
     let mut names = BTreeSet::new();
     for name in [METRICS, served_check::FILE] {

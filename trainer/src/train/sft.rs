@@ -147,7 +147,7 @@ impl SftTrainer<'_> {
         on_step: &mut OnStep,
     ) -> Result<SftSummary, TrainError> {
         let &Self { model, config, session: Session { threads, dir, across_rounds } } = self;
-        let plan = plan(examples, config)?;
+        let plan = step_examples(examples, config)?;
         for examples in [examples, validation] {
             within(model.config.vocab_size, examples)?;
         }
@@ -207,7 +207,7 @@ pub fn plan_sft(
     threads: usize,
 ) -> Result<TrainingMemory, TrainError> {
     let mut busiest = PeakBatch::new(model, config.gradient_checkpointing, threads);
-    for step in plan(examples, config)? {
+    for step in step_examples(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
         busiest.see(batches.iter().map(|b| &b.packed));
     }
@@ -216,7 +216,7 @@ pub fn plan_sft(
 
 /// Returns the example indices of every step. In shuffled passes, examples with the same prompt stay
 /// together, so that the prompt is computed once for all of them.
-fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, TrainError> {
+fn step_examples(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, TrainError> {
     if examples.is_empty() || config.epochs == 0 {
         let detail = "nothing to train on; expected at least one example and one epoch".into();
         return Err(TrainError::Setting { name: "epochs", detail });
@@ -267,7 +267,8 @@ struct Batch {
     weights: Vec<f32>,
 }
 
-/// Forms the micro-batches of one step. Common beginnings are computed once and counted once.
+/// Forms the micro-batches of one step. A prompt shared with the previous example is computed once and counts
+/// once towards `micro_tokens`; the loss still covers all completion tokens of every example.
 fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -> Vec<Batch> {
     let weight = |i: &usize| examples[*i].weight * examples[*i].completion.len() as f32;
     let total: f32 = indices.iter().map(weight).sum();
@@ -338,7 +339,7 @@ mod tests {
         let examples =
             [example(&[1, 2, 3], &[4, 9]), example(&[5, 6], &[9]), example(&[1, 2, 3], &[7, 9])];
         let config = SftConfig { epochs: 2, batch_tokens: 100, ..SftConfig::default() };
-        let steps = plan(&examples, &config).unwrap();
+        let steps = step_examples(&examples, &config).unwrap();
         for order in steps.concat().chunks(3) {
             let at = |index| order.iter().position(|&i| i == index).unwrap();
             assert_eq!(at(2), at(0) + 1, "{order:?}");
@@ -354,6 +355,6 @@ mod tests {
     fn a_pass_that_is_not_shuffled_keeps_the_order_of_the_file() {
         let examples = [example(&[1], &[9]), example(&[2], &[9]), example(&[1], &[8])];
         let config = SftConfig { shuffle: false, ..SftConfig::default() };
-        assert_eq!(plan(&examples, &config).unwrap().concat(), [0, 1, 2]);
+        assert_eq!(step_examples(&examples, &config).unwrap().concat(), [0, 1, 2]);
     }
 }

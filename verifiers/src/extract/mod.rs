@@ -1,8 +1,9 @@
 //! Finds the answer in a text, and reports the rule that found it.
 //!
-//! The text of the answer is neither parsed nor repaired: it is compared as written, and if it does not
-//! parse, the verdict is undecided. The ranking (box, `####`, "final answer is", formula, number)
-//! combines those of the published graders, without their silent fallbacks.
+//! This module only finds the answer's text and does not change it. The grader parses it later; text that does
+//! not parse gets the verdict undecided. The places are tried in this order: box, answer tags, `####`,
+//! "final answer is" and the like, an `A:` line, a text that is nothing but an answer, formula, number. Unlike
+//! published graders, a found answer that cannot be read is not replaced by the next candidate.
 
 mod anchors;
 mod asides;
@@ -69,7 +70,7 @@ pub enum Source {
     Boxed,
     /// The rest of the line after the last `####`.
     Hashes,
-    /// The statement after "final answer is", "the answer is" or "answer:".
+    /// The statement after "final answer is", "the answer is" or "answer:", in answer tags, or on an `A:` line.
     Anchor,
     /// The whole text is the answer.
     Whole,
@@ -182,6 +183,7 @@ fn search(text: &str) -> Found<'_> {
         return found
             .and_then(|answer| if same(&answer) { Err(Reason::NoAnswer) } else { Ok(answer) });
     }
+    // Ignore everything up to the last sentence that mentions an answer without asserting one.
     let text = match announced.unsure_to {
         0 => text,
         at => text[at..].trim_start_matches(['.', ',', ';', '!', '?', '*', ' ']),
@@ -398,7 +400,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     if goes_on_in_words(sentence) {
         return Some(Err(Reason::Unparsed));
     }
-    if tongues::tells_a_number(sentence) {
+    if tongues::cjk_tells_a_number(sentence) {
         return Some(loose::within(sentence).map(|found| Extracted { text: found.text, source }));
     }
     if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {

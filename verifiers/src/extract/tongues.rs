@@ -277,7 +277,7 @@ fn language_at(text: &str, at: usize) -> Option<&'static Language> {
 
 /// Whether a Chinese or Japanese sentence gives exactly one number: "小明还剩 7 个苹果". False for lists,
 /// answers in words and sentences with a denial.
-pub(crate) fn tells_a_number(statement: &str) -> bool {
+pub(crate) fn cjk_tells_a_number(statement: &str) -> bool {
     let Some(at) = statement.find(|c: char| c.is_ascii_digit()) else { return false };
     let (before, rest) = statement.split_at(at);
     let number = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/' | '%')));
