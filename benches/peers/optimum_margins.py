@@ -43,6 +43,16 @@ def optimum(name, settings, beta, alpha, m):
     if name == "soft":  # The smoothing is in the loss itself: p comes from the value gap.
         p = 1 / (1 + np.exp(-m / settings["temperature"]))
         name = "sigmoid"
+    elif name == "gpo":  # Of three siblings, the outer two at Q = m and 0, the third between them.
+        siblings, sides = [m, 0.0, m / 3], []
+        for y in (0, 1):
+            beats = [1 / (1 + np.exp(-(siblings[y] - q) / settings["temperature"]))
+                     for j, q in enumerate(siblings) if j != y]
+            s = np.mean([np.log(p / (1 - p)) for p in beats])
+            # The loss is a square, so its slope over any two points around a is that at a.
+            sides.append(brentq(lambda a: (a + 1 - s / beta) ** 2 - (a - 1 - s / beta) ** 2, -1e4, 1e4,
+                                xtol=1e-13, rtol=1e-14))
+        return sides[0] - sides[1]
     else:
         p = 1 - alpha
 
@@ -55,7 +65,7 @@ def optimum(name, settings, beta, alpha, m):
 def main():
     specs = [("sigmoid", {}), ("conservative", {}), ("soft", {"temperature": 0.7}), ("robust", {"flip": 0.05}),
              ("ipo_sum", {}), ("margin", {"kappa": 0.3}), ("degree", {"kappa": 0.3, "lambda": 0.1}),
-             ("degree", {"kappa": 2.0, "lambda": 3.0})]
+             ("degree", {"kappa": 2.0, "lambda": 3.0}), ("gpo", {"temperature": 0.7})]
     rows = []
     with np.errstate(over="ignore"):
         for name, settings in specs:

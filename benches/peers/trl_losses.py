@@ -77,6 +77,19 @@ class Stop:
         raise Stop.Done
 
 
+def sibling_fields(draw: random.Random, temperature: float) -> tuple[dict, dict]:
+    """Advantages of two of some siblings as the pair has them, and GPO's target s of both: the mean over the
+    other siblings j of logit P(y beats j), P = sigmoid((Q_y - Q_j) / temperature)."""
+    q = [draw.uniform(-2, 2) for _ in range(draw.randint(2, 6))]
+    fields, targets = {}, {}
+    for y, side in enumerate(("chosen", "rejected")):
+        others = torch.tensor(q[:y] + q[y + 1:], dtype=torch.float64)
+        fields[f"advantage_{side}"] = q[y] - others.mean().item()
+        beats = torch.sigmoid((q[y] - others) / temperature)
+        targets[side] = torch.logit(beats).mean().item()
+    return fields, targets
+
+
 def by_formula(name: str, settings: dict, beta: float, p: dict, chosen, rejected):
     a_c, a_r = chosen - p["reference_chosen"], rejected - p["reference_rejected"]
     x = beta * (a_c - a_r)
@@ -96,6 +109,9 @@ def by_formula(name: str, settings: dict, beta: float, p: dict, chosen, rejected
     if name == "degree":
         miss = x - settings["kappa"] * p["margin"]
         return -F.logsigmoid(x) + settings["lambda"] * miss**2
+    if name == "gpo":
+        miss_c, miss_r = a_c - p["s"]["chosen"] / beta, a_r - p["s"]["rejected"] / beta
+        return (miss_c**2 + miss_r**2) / 2
     raise ValueError(name)
 
 
@@ -104,7 +120,7 @@ def main() -> None:
     specs = [(name, {"flip": 0.2} if name == "robust" else {}) for name in TRL]
     specs += [("conservative", {}), ("soft", {"temperature": 0.7}), ("ipo_sum", {}),
               ("simpo", {"gamma": 0.5}), ("margin", {"kappa": 0.3}),
-              ("degree", {"kappa": 0.3, "lambda": 0.1})]
+              ("degree", {"kappa": 0.3, "lambda": 0.1}), ("gpo", {"temperature": 0.7})]
     rows = []
     for name, settings in specs:
         for nll in (0.0, 0.5):
@@ -113,6 +129,10 @@ def main() -> None:
                 values += [float(draw.randint(1, 30)), float(draw.randint(1, 30)),
                            draw.uniform(0, 0.5), draw.uniform(0.01, 2)]
                 pair = dict(zip(FIELDS, values, strict=True))
+                targets = {}
+                if name == "gpo":
+                    fields, targets = sibling_fields(draw, settings["temperature"])
+                    pair.update(fields)
                 beta = draw.choice([0.05, 0.1, 0.5, 2.0])
                 chosen, rejected = (
                     torch.tensor(pair[side], dtype=torch.float64, requires_grad=True)
@@ -121,7 +141,7 @@ def main() -> None:
                 if name in TRL:
                     loss = by_trl(name, beta, settings.get("flip", 0.0), pair, chosen, rejected)
                 else:
-                    loss = by_formula(name, settings, beta, pair, chosen, rejected)
+                    loss = by_formula(name, settings, beta, {**pair, "s": targets}, chosen, rejected)
                 loss = loss - nll * chosen / pair["len_chosen"]
                 loss.backward()
                 rows.append({"loss": {"name": name, **settings}, "beta": beta, "nll": nll,

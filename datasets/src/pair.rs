@@ -61,6 +61,13 @@ pub struct PreferencePair {
     pub q_chosen: f64,
     /// Value of the worse child.
     pub q_rejected: f64,
+    /// Value of the better child less the mean value of all its siblings; absent in pairs that no search
+    /// of this program made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advantage_chosen: Option<f64>,
+    /// The same of the worse child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advantage_rejected: Option<f64>,
     /// Visits of the better child.
     pub n_chosen: u64,
     /// Visits of the worse child.

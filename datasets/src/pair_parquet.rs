@@ -32,7 +32,7 @@ enum Column {
 }
 
 /// Every field of a pair, in the order of the struct.
-const COLUMNS: [(&str, Column); 33] = [
+const COLUMNS: [(&str, Column); 35] = [
     ("version", Column::U32(|p| p.version)),
     ("problem_id", Column::Text(|p| &p.problem_id)),
     ("round", Column::U32(|p| p.round)),
@@ -53,6 +53,8 @@ const COLUMNS: [(&str, Column); 33] = [
     ("logps_exact", Column::Bool(|p| p.logps_exact)),
     ("q_chosen", Column::F64(|p| p.q_chosen)),
     ("q_rejected", Column::F64(|p| p.q_rejected)),
+    ("advantage_chosen", Column::OptionalF64(|p| p.advantage_chosen)),
+    ("advantage_rejected", Column::OptionalF64(|p| p.advantage_rejected)),
     ("n_chosen", Column::U64(|p| p.n_chosen)),
     ("n_rejected", Column::U64(|p| p.n_rejected)),
     ("prior_chosen", Column::F64(|p| p.prior_chosen)),

@@ -11,7 +11,10 @@ use crate::jsonl::{json_fault, parse_line};
 use crate::lines::{Line, Lines, read_start};
 use crate::rows::{self, Row};
 use crate::version::Versioned;
-use crate::{DataError, Notices, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
+use crate::{
+    DataError, JointPair, Notices, PAIR_VERSION, PreferencePair, joint_pair, pair_parquet,
+    write_jsonl,
+};
 
 /// Reads all pairs of a file: JSON lines, a JSON array or Parquet, told by its content.
 ///
@@ -66,7 +69,10 @@ pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataErro
 fn pair_of_line(path: &Path, line: &Line) -> Result<PreferencePair, DataError> {
     let row: Versioned = parse_line(path, line)?;
     row.check(path, line.number, "pair", PAIR_VERSION)?;
-    let pair: PreferencePair = parse_line(path, line)?;
+    let pair: PreferencePair = parse_line(path, line).map_err(|error| {
+        let joint = parse_line::<JointPair>(path, line).is_ok();
+        if joint { joint_pair::refusal().at(path, line.number) } else { error }
+    })?;
     check(&pair).map_err(|fault| fault.at(path, line.number))?;
     Ok(pair)
 }
@@ -105,6 +111,8 @@ fn check(pair: &PreferencePair) -> Result<(), Fault> {
     let numbers = [
         ("q_chosen", pair.q_chosen, f64::MIN..=f64::MAX),
         ("q_rejected", pair.q_rejected, f64::MIN..=f64::MAX),
+        ("advantage_chosen", pair.advantage_chosen.unwrap_or(0.0), f64::MIN..=f64::MAX),
+        ("advantage_rejected", pair.advantage_rejected.unwrap_or(0.0), f64::MIN..=f64::MAX),
         ("prior_chosen", pair.prior_chosen, 0.0..=f64::MAX),
         ("prior_rejected", pair.prior_rejected, 0.0..=f64::MAX),
         ("self_evaluation_chosen", pair.self_evaluation_chosen.unwrap_or(0.0), 0.0..=1.0),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::columns::{Columns, Unread};
 use crate::fault::{Fault, quote};
 use crate::rows::{self, Row, is_empty};
-use crate::{DataError, Notices, PreferencePair, pairs};
+use crate::{DataError, Notices, PreferencePair, joint_pair, pairs};
 
 /// Columns that change what a row means and are not read: what TRL gives to the chat template besides the
 /// messages, and what it shows beside the text.
@@ -94,6 +94,12 @@ pub fn read_preferences(path: &Path, notices: &mut Notices) -> Result<Preference
     let first = rows::open(path)?.next();
     if matches!(&first, Some(Ok(row)) if row.has(&["chosen_ids", "rejected_ids"])) {
         return Ok(Preferences::Pairs(pairs::read(path, notices)?));
+    }
+    if let Some(Ok(row)) = &first
+        && row.has(&["right", "wrong"])
+        && row.get("chosen").is_none()
+    {
+        return Err(joint_pair::refusal().at(path, row.line));
     }
     let columns =
         Columns { reader: "the reader of pairs".into(), refused: &REFUSED, ignored: &IGNORED };

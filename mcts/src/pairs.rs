@@ -6,6 +6,7 @@
 
 mod config;
 mod dropped;
+mod joint;
 mod rows;
 mod side;
 mod strength;
@@ -22,6 +23,7 @@ use crate::record::TreeRecord;
 
 pub use self::config::{Keep, PairConfig, PairValues, Parents, Rejected};
 pub use self::dropped::DropReason;
+pub use self::joint::{JointCounts, JointPairs};
 pub use self::rows::extract_rows;
 pub use self::strength::{Ensemble, Strength};
 
@@ -202,6 +204,8 @@ impl<'a> Extraction<'a> {
         let visits = nodes.map(|node| node.visits);
         let alpha = if self.config.smoothing { alpha(visits[0], visits[1]) } else { 0.0 };
         let mut pair = assemble(self.tree, (nodes[0], w), (nodes[1], l), alpha);
+        pair.advantage_chosen = Some(self.advantage(chosen));
+        pair.advantage_rejected = Some(self.advantage(rejected));
         match (self.config.ensemble, strength) {
             (Ensemble::Soften, Some(strength)) => pair.alpha = strength.alpha(),
             (Ensemble::Margin, Some(strength)) => pair.margin = strength.mean,
@@ -210,6 +214,17 @@ impl<'a> Extraction<'a> {
             _ => {}
         }
         Ok(((chosen, rejected), pair))
+    }
+
+    /// Q of a step less the mean Q of all its siblings, at least one. With P(y beats j) =
+    /// sigmoid((Q_y - Q_j) / T) as in the `soft` loss, this is T times the mean of logit P over the
+    /// siblings j: the target of GPO (arXiv:2410.02197), whatever T is.
+    fn advantage(&self, id: u32) -> f64 {
+        let q = |id: u32| self.tree.nodes[id as usize].q;
+        let parent = self.tree.nodes[id as usize].parent.unwrap_or(0);
+        let others = self.children[parent as usize].iter().filter(|&&other| other != id);
+        let gaps: Vec<f64> = others.map(|&other| q(id) - q(other)).collect();
+        gaps.iter().sum::<f64>() / gaps.len().max(1) as f64
     }
 }
 

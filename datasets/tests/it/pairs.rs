@@ -31,6 +31,8 @@ fn pair(n: u32) -> PreferencePair {
         logps_exact: true,
         q_chosen: 0.1 + 0.2,
         q_rejected: -1.0 / 3.0,
+        advantage_chosen: (n != 1).then_some(0.7 - 0.1),
+        advantage_rejected: (n != 1).then_some(-0.25),
         n_chosen: 6,
         n_rejected: u64::MAX,
         prior_chosen: 0.602_57,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::paths::{is_same, unwritten};
-use super::rows::{PAIRS, SKIPPED, TREES};
+use super::rows::{JOINT_PAIRS, PAIRS, SKIPPED, TREES};
 use super::settings::Settings;
 use super::sources::{CONFIG_FILE, SettingsFile};
 use crate::SearchSummary;
@@ -96,7 +96,7 @@ impl<'a> Folder<'a> {
 
     /// Prepares the folder for this search. Results of the same search are kept until there are new ones.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        for name in [TREES, PAIRS, SKIPPED, SUMMARY, CONFIG_FILE, PROBE_FILE] {
+        for name in [TREES, PAIRS, JOINT_PAIRS, SKIPPED, SUMMARY, CONFIG_FILE, PROBE_FILE] {
             remove_unfinished(&self.path.join(name)).map_err(unwritten)?;
         }
         let same = |found: Settings| found.differences(self.settings).is_ok_and(|d| d.is_empty());
@@ -104,7 +104,7 @@ impl<'a> Folder<'a> {
         self.held = if same { trees(self.path) } else { 0 };
         if self.held == 0 {
             // Remove the summary first: a partial result must not look complete.
-            for name in [SUMMARY, TREES, PAIRS, SKIPPED, PROBE_FILE] {
+            for name in [SUMMARY, TREES, PAIRS, JOINT_PAIRS, SKIPPED, PROBE_FILE] {
                 self.remove(name)?;
             }
             self.write(CONFIG_FILE, &self.settings.text()?)?;

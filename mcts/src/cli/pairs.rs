@@ -4,16 +4,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use regrowth_datasets::write_jsonl;
 
 use super::failure::Failure;
 use super::paths::check_output;
-use super::print_line;
 use super::rules::RuleFlags;
 use super::summary::PairCounts;
 use super::trees;
-use crate::extract_pairs;
+use super::{log, print_line};
 use crate::labels::extract_step_labels;
-use crate::pairs::extract_rows;
+use crate::pairs::{JointPairs, extract_rows};
+use crate::{PairConfig, extract_pairs};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +35,10 @@ pub(crate) struct Arguments {
     /// steps, or a process reward model [default: none are written]
     #[arg(long, value_name = "FILE")]
     step_labels: Option<PathBuf>,
+    /// Where joint pairs of trees without contrast go, at most `pairs.joint` of each round
+    /// [default: none are written]
+    #[arg(long, value_name = "FILE")]
+    joint_pairs: Option<PathBuf>,
     /// Print the counts as one JSON object
     #[arg(long)]
     json: bool,
@@ -47,8 +52,32 @@ impl Arguments {
         let mut taken: Vec<_> = trees.iter().map(|file| ("--trees", file.as_path())).collect();
         check_output("--out", &self.out, &taken)?;
         taken.push(("--out", &self.out));
-        let labels = self.step_labels.as_deref();
-        labels.map_or(Ok(()), |labels| check_output("--step-labels", labels, &taken))
+        for (flag, file) in
+            [("--step-labels", &self.step_labels), ("--joint-pairs", &self.joint_pairs)]
+        {
+            if let Some(file) = file {
+                check_output(flag, file, &taken)?;
+                taken.push((flag, file));
+            }
+        }
+        Ok(())
+    }
+
+    /// Joint pairs are asked for by a setting and written to a file of their own: refuses the one
+    /// without the other where nothing would be written, and says it where something is left out.
+    fn check_joint(&self, config: &PairConfig) -> Result<(), Failure> {
+        match (&self.joint_pairs, config.joint) {
+            (Some(_), 0) => Err(Failure::usage(
+                "--joint-pairs: `pairs.joint` is 0; set how many of a round at most, as in \
+                 --set pairs.joint=100"
+                    .to_owned(),
+            )),
+            (None, 1..) => {
+                log("no joint pairs are written: name a file for them with --joint-pairs");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -57,14 +86,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let files = trees::files(&arguments.trees)?;
     arguments.check_outputs(&files)?;
     let config = arguments.rules.rules(&files[0])?;
+    arguments.check_joint(&config)?;
     let mut counts = PairCounts::default();
-    let mut grown = 0u64;
+    let (mut grown, mut solutions) = (0u64, JointPairs::default());
     extract_rows(&files, &arguments.out, |tree| {
         let extracted = extract_pairs(tree, &config);
         grown += 1;
         counts.add(&extracted);
+        if arguments.joint_pairs.is_some() {
+            solutions.add(tree);
+        }
         extracted.pairs
     })?;
+    if let Some(path) = &arguments.joint_pairs {
+        let (joint, found) = solutions.pairs(config.joint);
+        write_jsonl(path, &joint)?;
+        counts.joint = Some(found);
+    }
     let mut labels = 0u64;
     if let Some(path) = &arguments.step_labels {
         let rules = trees::step_labels(&files[0])?;
@@ -74,12 +112,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             rows
         })?;
     }
-    let PairCounts { pairs, dropped, flipped, .. } = counts;
+    let PairCounts { pairs, dropped, flipped, joint, .. } = counts;
     if arguments.json {
         return print_line(
             &serde_json::json!({
                 "trees": grown, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
-                "pairs_flipped": flipped,
+                "pairs_flipped": flipped, "joint": joint,
             })
             .to_string(),
         );
@@ -87,6 +125,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut text = format!("{pairs} pairs from {grown} trees");
     if arguments.step_labels.is_some() {
         text.push_str(&format!("\n{labels} steps labelled"));
+    }
+    if let Some(joint) = joint {
+        text.push_str(&format!("\n{}", joint.in_words()));
     }
     if flipped > 0 {
         text.push_str(&format!("\n{flipped} flipped by the ensemble"));

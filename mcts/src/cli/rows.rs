@@ -1,4 +1,5 @@
-//! The row files of a search: `trees.jsonl`, `pairs.jsonl`, and `skipped.jsonl` if problems were skipped.
+//! The row files of a search: `trees.jsonl`, `pairs.jsonl`, `joint_pairs.jsonl` if the rules ask for joint
+//! pairs, and `skipped.jsonl` if problems were skipped.
 //!
 //! Rows are written as they are delivered, in the order of the problems. Each file appears complete or not at
 //! all.
@@ -8,18 +9,21 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
+use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write, write_jsonl};
 use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
 use super::summary::PairCounts;
 use crate::calibration::unanswered;
+use crate::pairs::JointPairs;
 use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 
 /// File of the trees.
 pub(super) const TREES: &str = "trees.jsonl";
 /// File of the pairs extracted from them.
 pub(super) const PAIRS: &str = "pairs.jsonl";
+/// File of the joint pairs; absent if the rules ask for none.
+pub(super) const JOINT_PAIRS: &str = "joint_pairs.jsonl";
 /// File of the problems without a tree; absent if there are none.
 pub(super) const SKIPPED: &str = "skipped.jsonl";
 
@@ -38,6 +42,7 @@ pub(super) struct Rows<'a> {
     trees: Writer<'a>,
     pairs: Writer<'a>,
     skipped: Writer<'a>,
+    joint: JointPairs,
     rules: &'a PairConfig,
     /// Verifies solutions whose outcome the search did not see.
     verifier: &'a dyn Verifier,
@@ -55,16 +60,35 @@ impl Rows<'_> {
         fill: impl FnOnce(&mut Rows<'_>) -> io::Result<()>,
     ) -> Result<(), DataError> {
         let inner = io::Error::other::<DataError>;
+        let mut solutions = JointPairs::default();
         atomic_write(&out.join(TREES), |trees| {
             atomic_write(&out.join(PAIRS), |pairs| {
                 atomic_write(&out.join(SKIPPED), |skipped| {
                     let [trees, pairs, skipped] = [trees, pairs, skipped].map(JsonlWriter::new);
-                    fill(&mut Rows { trees, pairs, skipped, rules, verifier, counts })
+                    let joint = JointPairs::default();
+                    let mut rows = Rows {
+                        trees,
+                        pairs,
+                        skipped,
+                        joint,
+                        rules,
+                        verifier,
+                        counts: &mut *counts,
+                    };
+                    fill(&mut rows)?;
+                    solutions = rows.joint;
+                    Ok(())
                 })
                 .map_err(inner)
             })
             .map_err(inner)
-        })
+        })?;
+        if rules.joint == 0 {
+            return Ok(());
+        }
+        let (joint, found) = solutions.pairs(rules.joint);
+        counts.joint = Some(found);
+        write_jsonl(&out.join(JOINT_PAIRS), &joint)
     }
 
     /// Writes a problem's tree, or the reason why it was skipped.
@@ -92,6 +116,9 @@ impl Rows<'_> {
         self.trees.write(tree)?;
         let extracted = extract_pairs(tree, self.rules);
         self.counts.add(&extracted);
+        if self.rules.joint > 0 {
+            self.joint.add(tree);
+        }
         self.counts.sampled += tree.sampled_tokens;
         self.counts.solutions.add(tree, self.verifier);
         self.counts.unanswered.merge(unanswered(tree));

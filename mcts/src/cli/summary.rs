@@ -15,7 +15,7 @@ use crate::calibration::{Calibration, JudgedSolutions};
 use crate::config::JudgePolicy;
 use crate::fitted::{FoundJudge, JudgeFit};
 use crate::likelihood::LikelihoodCalibration;
-use crate::pairs::{DropReason, ExtractedPairs};
+use crate::pairs::{DropReason, ExtractedPairs, JointCounts};
 
 /// Version of the file's format.
 const SUMMARY_VERSION: u32 = 1;
@@ -33,6 +33,9 @@ pub(crate) struct Summary {
     simulations: u64,
     pairs: u64,
     pairs_dropped: BTreeMap<DropReason, u64>,
+    /// Joint pairs and the trees without contrast; absent where `pairs.joint` is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joint: Option<JointCounts>,
     /// Number of trees whose committed answer is right; not an accuracy if `oracle` is true. Null if no
     /// problem has a reference answer.
     correct: Option<u64>,
@@ -133,6 +136,8 @@ pub(crate) struct PairCounts {
     pub(crate) dropped: BTreeMap<DropReason, u64>,
     /// Number of pairs whose sides the ensemble swapped.
     pub(crate) flipped: u64,
+    /// Joint pairs, where they were asked for.
+    pub(crate) joint: Option<JointCounts>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -246,6 +251,7 @@ impl Summary {
             simulations: search.simulations,
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
+            joint: pairs.joint,
             correct: has_references.then_some(search.correct),
             bad_rows,
             unanswered: pairs.unanswered,
@@ -315,6 +321,9 @@ impl Summary {
             self.tokens.reused,
             self.seconds,
         );
+        if let Some(joint) = self.joint {
+            text.push_str(&format!("\n{}", joint.in_words()));
+        }
         if let Some(JudgeCost { policy, calls, tokens }) = &self.judge {
             text.push_str(&format!("\njudge {policy}: {calls} judgements, {tokens} tokens"));
         }

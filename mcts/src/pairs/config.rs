@@ -58,6 +58,12 @@ pub struct PairConfig {
     /// Whether the label smoothing alpha of a pair comes from visit counts (default true, as in the
     /// paper); otherwise it is 0.
     pub smoothing: bool,
+    /// Joint pairs of a search, or of a round, at most (default 0: none; DOVE, arXiv:2404.00530). Each
+    /// prefers a right solution to a wrong one of another problem, takes the `sigmoid` loss, and has a
+    /// tree without contrast: one whose verified solutions are all right, or all wrong. The other rules of
+    /// this table do not touch them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub joint: usize,
 }
 
 impl Default for PairConfig {
@@ -78,6 +84,7 @@ impl Default for PairConfig {
             values: PairValues::End,
             glue_chains: true,
             smoothing: true,
+            joint: 0,
         }
     }
 }
@@ -121,8 +128,11 @@ impl PairConfig {
     ///
     /// # Errors
     /// [`SearchError::Config`] if `values = "commit"` but the search does not store Q and visits at
-    /// commits.
+    /// commits, or if `joint` is above 0 but the search sees no reference answers.
     pub fn check_for(&self, search: &SearchConfig) -> Result<(), SearchError> {
+        let expected = "0, unless `search.value.oracle = true`: joint pairs need verified outcomes";
+        let verified = search.value.oracle || self.joint == 0;
+        config::check("pairs.joint", expected, self.joint, verified)?;
         let kept = search.commit_values && search.strategy == Strategy::Mcts;
         let expected =
             "`end`, unless `search.commit_values = true` and `search.strategy = \"mcts\"`";

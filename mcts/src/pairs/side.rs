@@ -80,6 +80,8 @@ pub(super) fn assemble(
         logps_exact: chosen.exact && rejected.exact,
         q_chosen: w.q,
         q_rejected: l.q,
+        advantage_chosen: None,
+        advantage_rejected: None,
         n_chosen: w.visits,
         n_rejected: l.visits,
         prior_chosen: w.prior,

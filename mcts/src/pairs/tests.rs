@@ -375,3 +375,38 @@ fn an_ensemble_flips_softens_drops_or_sets_the_margin() {
     assert_eq!((margin.chosen.as_str(), margin.rejected.as_str()), ("b", "c"));
     assert!((margin.margin - 0.7 / 3.0).abs() < 1e-12);
 }
+
+/// T times the mean of logit P(y beats j) over the siblings j, from the probabilities themselves.
+#[test]
+fn advantages_are_mean_logits_of_beating_the_siblings() {
+    const T: f64 = 0.7;
+    let q = [0.4, 0.9, 0.1];
+    let target = |y: usize| {
+        let logits = (0..3).filter(|&j| j != y).map(|j| {
+            let beats: f64 = 1.0 / (1.0 + (-(q[y] - q[j]) / T).exp());
+            (beats / (1.0 - beats)).ln()
+        });
+        T * logits.sum::<f64>() / 2.0
+    };
+    let rules = PairConfig { rejected: Rejected::All, ..PairConfig::default() };
+    let found = extract_pairs(&example(), &rules);
+    assert_eq!(sides(&found)[..3], [("b", "a"), ("b", "c"), ("a", "c")]);
+    for (pair, (chosen, rejected)) in found.pairs.iter().zip([(1, 0), (1, 2), (0, 2)]) {
+        assert!((pair.advantage_chosen.unwrap() - target(chosen)).abs() < 1e-12);
+        assert!((pair.advantage_rejected.unwrap() - target(rejected)).abs() < 1e-12);
+    }
+    let two = &found.pairs[3];
+    assert!((two.advantage_chosen.unwrap() - 0.6).abs() < 1e-12, "of two, it is the value gap");
+    assert!((two.advantage_rejected.unwrap() + 0.6).abs() < 1e-12);
+}
+
+#[test]
+fn joint_pairs_need_verified_outcomes() {
+    let rules = PairConfig { joint: 1, ..PairConfig::default() };
+    let mut search = crate::SearchConfig::default();
+    assert!(rules.check_for(&search).is_ok());
+    search.value.oracle = false;
+    let error = rules.check_for(&search).unwrap_err().to_string();
+    assert!(error.contains("pairs.joint") && error.contains("search.value.oracle"), "{error}");
+    assert!(PairConfig::default().check_for(&search).is_ok());
+}

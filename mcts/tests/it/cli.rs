@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{assert_code, mcts, read};
-use regrowth_datasets::read_step_labels;
+use regrowth_datasets::{read_joint_pairs, read_step_labels};
 
 #[test]
 fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
@@ -197,6 +197,7 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     let counts: serde_json::Value = serde_json::from_slice(&none.stdout).expect("JSON");
     assert_eq!((&counts["pairs"], &counts["trees"]), (&0.into(), &5.into()));
     assert!(counts["pairs_dropped"]["small_margin"].as_u64() > Some(0));
+    assert!(counts["joint"].is_null());
 
     let shown = mcts(&format!("show --trees {out}/trees.jsonl"));
     assert_code(&shown, 0);
@@ -405,4 +406,54 @@ fn browsing_without_a_terminal_says_what_to_use_instead() {
     let said = assert_code(&mcts("show --trees nowhere --browse"), 2);
     assert!(said.contains("stdout is no terminal") && said.contains("--html FILE"), "{said}");
     assert_code(&mcts("show --trees nowhere --browse --html page.html"), 2);
+}
+
+#[test]
+fn joint_pairs_are_written_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let search = |out: &str, flags: &str| {
+        let out = path(out).display().to_string();
+        let search = format!("search --policy scripted --limit 60 {flags} --out {out}");
+        let output = mcts(&search);
+        assert_code(&output, 0);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = search("plain", "");
+    assert!(!text.contains("joint") && !path("plain/joint_pairs.jsonl").exists());
+    let text = search("joint", "--set pairs.joint=5 --threads 1");
+    assert!(text.contains("5 joint pairs; "), "{text}");
+    search("threads", "--set pairs.joint=5 --threads 3");
+    let rows = read(path("joint/joint_pairs.jsonl"));
+    assert!(rows == read(path("threads/joint_pairs.jsonl")));
+    assert!(read(path("joint/pairs.jsonl")) == read(path("plain/pairs.jsonl")));
+    let found = read_joint_pairs(&path("joint/joint_pairs.jsonl")).expect("joint pairs");
+    assert_eq!(found.len(), 5);
+    let summary: serde_json::Value =
+        serde_json::from_str(&read(path("joint/summary.json"))).expect("JSON");
+    assert_eq!(summary["joint"]["pairs"], 5);
+    for part in ["1/2", "2/2"] {
+        search("parts", &format!("--set pairs.joint=5 --shard {part}"));
+    }
+    assert_code(&mcts(&format!("merge --out {}", path("parts").display())), 0);
+    assert!(rows == read(path("parts/joint_pairs.jsonl")), "parts are paired as one search");
+
+    let pairs = |flags: &str| {
+        let trees = path("plain/trees.jsonl");
+        let out = path("again.jsonl");
+        mcts(&format!("pairs --trees {} --out {} {flags}", trees.display(), out.display()))
+    };
+    let again = path("again_joint.jsonl");
+    let written = pairs(&format!("--set pairs.joint=5 --joint-pairs {}", again.display()));
+    assert_code(&written, 0);
+    assert!(read(&again) == rows, "the same as in the search");
+    let said = assert_code(&pairs(&format!("--joint-pairs {}", again.display())), 2);
+    assert!(said.contains("pairs.joint=100"), "{said}");
+    let unwritten = pairs("--set pairs.joint=5");
+    assert!(assert_code(&unwritten, 0).contains("--joint-pairs"));
+    for command in ["audit", "rejudge --policy scripted --out x.jsonl"] {
+        let refused = mcts(&format!("{command} --pairs {}", again.display()));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("--joint-pairs"), "{said}");
+    }
 }

@@ -1,10 +1,12 @@
 //! `regrowth train`: preference training on a file of pairs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use regrowth_datasets::{
-    Notices, PreferencePair, Preferences, StepLabel, read_preferences, read_step_labels,
+    JointPair, Notices, PreferencePair, Preferences, StepLabel, TokenId, read_joint_pairs,
+    read_preferences, read_step_labels,
 };
 use regrowth_mcts::Preset;
 use regrowth_mcts::console::{log, warn};
@@ -56,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
     /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo-sum, hinge, simpo,
-    /// sigmoid-norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE.
+    /// sigmoid-norm, margin, degree or gpo; with settings as NAME:KEY=VALUE,KEY=VALUE.
     #[arg(long, help_heading = "Training")]
     loss: Option<PreferenceLoss>,
     /// Inverse temperature.
@@ -69,6 +71,10 @@ pub(super) struct Args {
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     step_labels: Option<PathBuf>,
+    /// Joint pairs of a search, each of two problems, which take the loss `sigmoid` beside the pairs
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
+    joint_pairs: Option<PathBuf>,
     /// Held-out pairs, in any layout of --pairs: after training, train.json contains the ranking accuracy on
     /// them and on the trained pairs
     /// [default: none]
@@ -137,8 +143,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let rows = read(args, &source)?;
     rows.check_rationales(&args.pairs, config.rationale)?;
     let (data, bad_rows) = (rows.data(), rows.bad_rows);
-    let sampled_pairs: Vec<&PreferencePair> = data.pairs.iter().chain(data.held_out).collect();
-    let (model, sampled) = pages::giving_back(|| load(source, &config, &sampled_pairs))?;
+    let pairs = data.pairs.iter().chain(data.held_out).map(|pair| pair.policy.as_str());
+    let samplers = pairs.chain(data.joint_pairs.iter().map(|pair| pair.policy.as_str())).collect();
+    let (model, sampled) = pages::giving_back(|| load(source, &config, &samplers))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
     model.warnings.iter().for_each(|text| log(text));
     let named = args.reference.as_deref();
@@ -182,6 +189,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 /// Rows of the input files.
 struct Rows {
     preferences: TokenisedPreferences,
+    joint_pairs: Vec<JointPair>,
     held_out: Vec<PreferencePair>,
     step_labels: Vec<StepLabel>,
     /// Number of bad rows that were skipped.
@@ -192,6 +200,7 @@ impl Rows {
     fn data(&self) -> PreferenceData<'_> {
         PreferenceData {
             pairs: &self.preferences.pairs,
+            joint_pairs: &self.joint_pairs,
             step_labels: &self.step_labels,
             held_out: &self.held_out,
             rationales: &self.preferences.rationales,
@@ -215,22 +224,25 @@ fn read(args: &Args, source: &Source) -> Result<Rows, TrainError> {
     let mut notices = Notices::skipping(args.skip_bad);
     let reader = PairReader { source, eos: args.eos };
     let preferences = reader.read(&args.pairs, &mut notices)?;
+    let joint_pairs =
+        args.joint_pairs.as_deref().map(|file| reader.read_joint(file)).transpose()?;
+    let joint_pairs = joint_pairs.unwrap_or_default();
     let held_out = args.held_out.as_deref().map(|file| reader.read(file, &mut notices));
     let held_out = held_out.transpose()?.unwrap_or_default().pairs;
     notices.lines().iter().for_each(|line| log(line));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let (step_labels, bad_rows) = (step_labels.unwrap_or_default(), notices.skipped().len());
-    Ok(Rows { preferences, held_out, step_labels, bad_rows })
+    Ok(Rows { preferences, joint_pairs, held_out, step_labels, bad_rows })
 }
 
-/// Loads the model to train; also returns whether it sampled the pairs.
+/// The model to train, and whether it is the only one of the `samplers` of the pairs.
 fn load(
     source: Source,
     config: &DpoConfig,
-    pairs: &[&PreferencePair],
+    samplers: &BTreeSet<&str>,
 ) -> Result<(Model, bool), TrainError> {
     let checkpoint = Model::read(source.clone(), config.lora.as_ref())?;
-    let sampled = sampled_by(&checkpoint, pairs)?;
+    let sampled = sampled_by(&checkpoint, samplers)?;
     let model = match &config.lora {
         // An adapter is trained further, so that the result has the same base.
         Some(lora) if source.is_adapter() => {
@@ -245,12 +257,14 @@ fn load(
 fn described(summary: &DpoSummary, bad_rows: usize) -> String {
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
-    let rationales = match summary.rationales {
+    let some = |count: usize, what: &str| match count {
         0 => String::new(),
-        some => format!("{some} with a rationale, "),
+        some => format!("{some} {what}, "),
     };
+    let joint = some(summary.joint_pairs, "joint pairs beside them");
+    let rationales = some(summary.rationales, "with a rationale");
     format!(
-        "{} steps on {} pairs ({rationales}{skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the \
+        "{} steps on {} pairs ({rationales}{joint}{skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the \
          reference; last step: accuracy {:.2}, margin {:.3}",
         summary.steps,
         summary.pairs,
@@ -314,15 +328,28 @@ struct PairReader<'a> {
 }
 
 impl PairReader<'_> {
-    /// Reads the pairs of a file; text rows are tokenised for the policy.
-    fn read(&self, file: &Path, notices: &mut Notices) -> Result<TokenisedPreferences, TrainError> {
+    fn tokenizer(&self) -> Result<Tokenizer, TrainError> {
         let source = self.source;
         let config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
-        let tokenizer = Tokenizer::read(source, &config)?;
+        Ok(Tokenizer::read(source, &config)?)
+    }
+
+    /// The joint pairs of the file.
+    fn read_joint(&self, file: &Path) -> Result<Vec<JointPair>, TrainError> {
+        let pairs = read_joint_pairs(file)?;
+        let right = pairs.iter().map(|pair| (&*pair.right.completion, &*pair.right.completion_ids));
+        check_tokenizer(right, &self.tokenizer()?)?;
+        Ok(pairs)
+    }
+
+    /// The pairs of the file, text rows tokenised for the policy.
+    fn read(&self, file: &Path, notices: &mut Notices) -> Result<TokenisedPreferences, TrainError> {
+        let (source, tokenizer) = (self.source, self.tokenizer()?);
         let rows = match read_preferences(file, notices)? {
             Preferences::Pairs(pairs) => {
-                check_tokenizer(&pairs, &tokenizer)?;
+                let chosen = pairs.iter().map(|pair| (&*pair.chosen, &*pair.chosen_ids));
+                check_tokenizer(chosen, &tokenizer)?;
                 return Ok(TokenisedPreferences { pairs, rationales: vec![] });
             }
             Preferences::Texts(rows) => rows,
@@ -340,15 +367,18 @@ impl PairReader<'_> {
 /// Number of pairs whose text is compared with their decoded ids.
 const READ_BACK: usize = 16;
 
-/// Refuses pairs made with another tokenizer: their ids would mean other text to this model.
-fn check_tokenizer(pairs: &[PreferencePair], tokenizer: &Tokenizer) -> Result<(), TrainError> {
-    for (index, pair) in pairs.iter().enumerate().take(READ_BACK) {
-        let read = tokenizer.decode(&pair.chosen_ids).unwrap_or_default();
-        if read.trim() != pair.chosen.trim() {
+/// Refuses pairs that were made with another tokenizer: their ids would train on other words. `chosen`
+/// are text and ids of the preferred sides.
+fn check_tokenizer<'a>(
+    chosen: impl Iterator<Item = (&'a str, &'a [TokenId])>,
+    tokenizer: &Tokenizer,
+) -> Result<(), TrainError> {
+    for (index, (text, ids)) in chosen.enumerate().take(READ_BACK) {
+        let read = tokenizer.decode(ids).unwrap_or_default();
+        if read.trim() != text.trim() {
             let detail = format!(
-                "`chosen_ids` say {read:?} to this policy's tokenizer, but `chosen` is {:?}; the \
-                 pairs were made with another tokenizer",
-                pair.chosen
+                "the ids of its chosen side say {read:?} to this policy's tokenizer, but its text is \
+                 {text:?}; the pairs were made with another tokenizer"
             );
             return Err(TrainError::Example { index, detail });
         }
@@ -365,10 +395,10 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
     })
 }
 
-/// Whether all pairs were sampled by the policy to train.
-fn sampled_by(checkpoint: &Checkpoint, pairs: &[&PreferencePair]) -> Result<bool, TrainError> {
+/// Whether all pairs were sampled by the policy that is trained, given the identities of their policies.
+fn sampled_by(checkpoint: &Checkpoint, samplers: &BTreeSet<&str>) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
     // The same weights in bf16 are close enough to be the reference.
     let in_bf16 = format!("{policy}{BF16}");
-    Ok(pairs.iter().all(|pair| pair.policy == policy || pair.policy == in_bf16))
+    Ok(samplers.iter().all(|sampler| *sampler == policy || *sampler == in_bf16))
 }

@@ -236,9 +236,12 @@ fn some(round: &RoundReport, text: String) -> String {
     if round.trees > 0 { text } else { String::new() }
 }
 
-fn pair_rows() -> [Spec<'static>; 6] {
+fn pair_rows() -> [Spec<'static>; 7] {
     [
         ("pairs", "", &|r| some(r, count(r.pairs))),
+        ("joint pairs", "of solutions of two problems, from trees without contrast", &|r| {
+            r.statistics.joint.map(|joint| count(joint.pairs)).unwrap_or_default()
+        }),
         ("sampled by the round's own policy", "of what was trained on", &|r| match r.trained {
             true => percent(r.on_policy_share),
             false => String::new(),

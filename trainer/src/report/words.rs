@@ -95,6 +95,9 @@ pub(super) fn metric(name: &str) -> &'static str {
     let set = name.strip_prefix("train/").or_else(|| name.strip_prefix("held_out/"));
     match set.unwrap_or(name) {
         "alignment_gap" => "idealised less actual ranking accuracy",
+        "joint/accuracies" => "share of joint pairs whose right side has the higher reward",
+        "joint/loss" => "sigmoid loss of joint pairs",
+        "joint/margins" => "reward of the right side of a joint pair less that of the wrong one",
         "judge/accuracies" => "share of steps whose self-evaluation agrees with their label",
         "judge/loss" => "cross entropy of self-evaluations and labels",
         "logps/chosen" => "log-probability of the chosen side",

@@ -312,6 +312,13 @@ impl RunConfig {
             "gets preference pairs, but this variant trains on chosen sides or solutions".into()
         })?;
         let pairs = self.objective == Objective::Preferences && !external;
+        check("pairs.joint", pairs || self.pairs.joint == 0, || {
+            format!(
+                "is {}; expected 0: joint pairs have two prompts, which only this program's trainer of \
+                 preference pairs takes",
+                self.pairs.joint
+            )
+        })?;
         let counted = pairs && self.dpo.batch_trees.is_some();
         check("carry_optimizer", counted || !self.carry_optimizer, || {
             "is on, which plans the steps of all rounds ahead; it needs `dpo.batch_trees`, preference \

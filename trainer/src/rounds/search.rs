@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use regrowth_datasets::{Problem, stream_key};
+use regrowth_datasets::{Problem, stream_key, write_jsonl};
 use regrowth_mcts::calibration::JudgedSolutions;
 use regrowth_mcts::config::JudgePolicy;
 use regrowth_mcts::console::Work;
 use regrowth_mcts::driver::SearchObserver;
 use regrowth_mcts::fitted::{FittedJudge, JudgeFit};
 use regrowth_mcts::labels::extract_step_labels;
-use regrowth_mcts::pairs::extract_rows;
+use regrowth_mcts::pairs::{JointPairs, extract_rows};
 use regrowth_mcts::{RunOptions, Search, SearchConfig, SkipReason, TreeRecord, extract_pairs};
 use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::Verifier;
@@ -37,6 +37,7 @@ use crate::artefact::{Checksums, checksums};
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
 pub(super) const STEP_LABELS: &str = "step_labels.jsonl";
+pub(super) const JOINT_PAIRS: &str = "joint_pairs.jsonl";
 /// Marker file of the phase.
 pub(super) const DONE: &str = "search.json";
 
@@ -166,6 +167,9 @@ impl SearchPhase<'_> {
         )?;
         let (statistics, probes) = self.extract()?;
         let mut files = [vec![TREES, PAIRS], probes].concat();
+        if statistics.joint.is_some() {
+            files.push(JOINT_PAIRS);
+        }
         if self.config.dpo.judge.weight > 0.0 {
             self.cut_step_labels()?;
             files.push(STEP_LABELS);
@@ -304,19 +308,30 @@ impl SearchPhase<'_> {
         Ok(summary.usage)
     }
 
-    /// Extracts the pairs of all trees into `pairs.jsonl`, computes the round statistics and fits the judges.
-    /// Returns the statistics and the names of the probe files.
+    /// Extracts the pairs of all trees into `pairs.jsonl` and, if asked for, joint pairs into
+    /// `joint_pairs.jsonl`; computes the round statistics and fits the judges. Returns the statistics and the
+    /// names of the probe files.
     fn extract(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {
         let mut statistics = RoundStatistics::default();
         let mut solutions = JudgedSolutions::default();
         let mut verified = JudgeFit::default();
+        let most_joint = self.config.pairs.joint;
+        let mut joint = JointPairs::default();
         extract_rows(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             statistics.add(tree, &extracted);
+            if most_joint > 0 {
+                joint.add(tree);
+            }
             solutions.add(tree, &*self.verifier);
             verified.add(tree, &*self.verifier);
             extracted.pairs
         })?;
+        if most_joint > 0 {
+            let (pairs, counts) = joint.pairs(most_joint);
+            write_jsonl(&self.dir.join(JOINT_PAIRS), &pairs)?;
+            statistics.joint = Some(counts);
+        }
         statistics.self_evaluation = solutions.calibration();
         let all = verified.found(&self.calibration);
         (statistics.likelihood, statistics.held_out) = (all.likelihood, all.held_out);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use regrowth_mcts::TreeRecord;
 use regrowth_mcts::calibration::{Calibration, unanswered};
 use regrowth_mcts::likelihood::LikelihoodCalibration;
-use regrowth_mcts::pairs::ExtractedPairs;
+use regrowth_mcts::pairs::{ExtractedPairs, JointCounts};
 use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct RoundStatistics {
     pub pairs: u64,
     /// Number of dropped pairs by reason.
     pub pairs_dropped: BTreeMap<String, u64>,
+    /// Joint pairs and the trees without contrast; absent where `pairs.joint` is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointCounts>,
     /// Number of pairs by depth.
     pub depths: Vec<DepthCount>,
     /// Number of pairs by margin, one count per bin of [`HISTOGRAM_EDGES`].

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use regrowth_datasets::{
-    PreferencePair, StepLabel, read_pairs, read_step_labels, stream_key, write_pairs,
+    JointPair, PreferencePair, StepLabel, read_joint_pairs, read_pairs, read_step_labels,
+    stream_key, write_pairs,
 };
 use regrowth_mcts::console::Work;
 use regrowth_policy::LoadOptions;
@@ -22,7 +23,7 @@ use super::external::{self, TrainerCall};
 use super::observer::{Control, Observer};
 use super::replay;
 use super::round_policy::RoundPolicy;
-use super::search::{PAIRS, STEP_LABELS, TREES};
+use super::search::{JOINT_PAIRS, PAIRS, STEP_LABELS, TREES};
 use super::served_check::{self, Expected};
 use super::solutions::{RightSolution, right_solutions};
 use crate::TrainError;
@@ -77,7 +78,7 @@ pub(crate) fn rows_trained(round: &Path) -> Option<u64> {
 /// Numbers of training rows by origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Mix {
-    /// Pairs or solutions.
+    /// Pairs, joint ones among them, or solutions.
     pub(super) rows: u64,
     /// Rows sampled by the round's start policy.
     pub(super) on_policy: u64,
@@ -183,7 +184,8 @@ impl TrainPhase<'_> {
         weights: &Source,
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
-        let (pairs, mix) = self.pairs()?;
+        let (pairs, mut mix) = self.pairs()?;
+        let joint_pairs = self.joint_pairs(&mut mix)?;
         if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
@@ -195,7 +197,11 @@ impl TrainPhase<'_> {
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
         let config = DpoConfig { seed: self.seed(self.config.dpo.seed), ..self.config.dpo.clone() };
         let step_labels = self.step_labels()?;
-        let data = PreferenceData { step_labels: &step_labels, ..pairs.as_slice().into() };
+        let data = PreferenceData {
+            joint_pairs: &joint_pairs,
+            step_labels: &step_labels,
+            ..pairs.as_slice().into()
+        };
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
         observer.log(&format!("round {}: {plan}", self.round));
@@ -366,6 +372,22 @@ impl TrainPhase<'_> {
             std::iter::once(self.dir).chain(earlier.iter().rev().map(PathBuf::as_path));
         let trees: Vec<PathBuf> = newest_first.map(|dir| dir.join(TREES)).collect();
         right_solutions(&trees, self.config.max_solutions)
+    }
+
+    /// Returns the round's joint pairs, counted in `mix`, if there may be some (`pairs.joint` above 0).
+    fn joint_pairs(&self, mix: &mut Mix) -> Result<Vec<JointPair>, TrainError> {
+        if self.config.pairs.joint == 0 {
+            return Ok(vec![]);
+        }
+        let mut pairs = read_joint_pairs(&self.dir.join(JOINT_PAIRS))?;
+        for pair in &mut pairs {
+            let own = pair.policy == self.start.identity;
+            pair.right.logps_exact &= own;
+            pair.wrong.logps_exact &= own;
+            mix.on_policy += u64::from(own);
+        }
+        mix.rows += pairs.len() as u64;
+        Ok(pairs)
     }
 
     /// Returns the round's step labels if the judge is trained (`judge.weight` above 0); otherwise

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regrowth_datasets::{PreferencePair, StepLabel};
+use regrowth_datasets::{JointPair, PreferencePair, StepLabel};
 use serde::{Deserialize, Serialize};
 
 use super::dpo_config::DpoConfig;
@@ -34,8 +34,11 @@ use crate::TrainError;
 pub struct DpoSummary {
     /// Optimizer steps.
     pub steps: usize,
-    /// Pairs trained on, each counted once.
+    /// Pairs of siblings trained on, each counted once.
     pub pairs: usize,
+    /// Joint pairs trained on, each counted once.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub joint_pairs: usize,
     /// Step labels trained on, each counted once.
     pub step_labels: usize,
     /// Pairs whose rationale was learnt; the others had none or one that was left out.
@@ -89,8 +92,10 @@ impl DpoSummary {
 /// Data of a preference training.
 #[derive(Debug, Clone, Copy)]
 pub struct PreferenceData<'a> {
-    /// The pairs; at least one.
+    /// The pairs; at least one, or a joint pair.
     pub pairs: &'a [PreferencePair],
+    /// Pairs of solutions of two problems.
+    pub joint_pairs: &'a [JointPair],
     /// Step labels; used only where `config.judge.weight` is above 0.
     pub step_labels: &'a [StepLabel],
     /// Pairs that are not trained on, and ranked when the training is over.
@@ -101,7 +106,7 @@ pub struct PreferenceData<'a> {
 
 impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     fn from(pairs: &'a [PreferencePair]) -> Self {
-        Self { pairs, step_labels: &[], held_out: &[], rationales: &[] }
+        Self { pairs, joint_pairs: &[], step_labels: &[], held_out: &[], rationales: &[] }
     }
 }
 
@@ -155,14 +160,15 @@ impl DpoTrainer<'_> {
         let mut metrics: BTreeMap<String, f64> =
             last.means().map(|(n, v)| (n.to_owned(), v)).collect();
         if let Some(ranking) = ranking {
-            metrics.extend(ranking.measure(&rows.pairs, model, dir)?);
+            metrics.extend(ranking.measure(rows.siblings(), model, dir)?);
         }
         if let Some(dir) = dir {
             state::clear(dir)?;
         }
         Ok(DpoSummary {
             steps: steps.len(),
-            pairs: rows.pairs.len(),
+            pairs: rows.siblings().len(),
+            joint_pairs: rows.pairs.len() - rows.siblings().len(),
             step_labels: rows.judge_examples.len(),
             rationales: rows.pairs.iter().filter(|pair| pair.rationale.is_some()).count(),
             skipped,
@@ -218,7 +224,7 @@ fn rows<'a>(
     data: PreferenceData<'a>,
     config: &DpoConfig,
 ) -> Result<(Rows<'a>, BTreeMap<String, usize>), TrainError> {
-    let (mut pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
+    let (mut pairs, mut skipped) = prepare(data.pairs, data.joint_pairs, model, config)?;
     let rationales = if config.rationale > 0.0 { data.rationales } else { &[] };
     let long = rationale::attach(&mut pairs, rationales, model)?;
     if long > 0 {
@@ -235,7 +241,7 @@ fn rows<'a>(
 /// The loss with its parameters filled in: robust DPO, if its share of swapped labels (TRL:
 /// `label_smoothing`) is not set, takes it from verified outcomes.
 fn resolve_loss(config: &DpoConfig, prepared: &[Prepared]) -> Result<PreferenceLoss, TrainError> {
-    let evidence = LabelEvidence::of(prepared.iter().map(|p| p.pair));
+    let evidence = LabelEvidence::of(prepared.iter().filter_map(|p| p.row.siblings()));
     let setting = |detail| TrainError::Setting { name: "loss", detail };
     config.loss.with_flip_rate(evidence).map_err(setting)
 }
@@ -253,6 +259,7 @@ mod tests {
             let summary = DpoSummary {
                 steps,
                 pairs,
+                joint_pairs: 0,
                 step_labels,
                 rationales: 0,
                 skipped: BTreeMap::new(),

@@ -32,6 +32,10 @@ pub struct PairLogps {
     pub alpha: f64,
     /// Value gap Q_c - Q_r of the two steps in the search tree.
     pub margin: f64,
+    /// Q_c less the mean Q of all siblings of the chosen step.
+    pub advantage_chosen: f64,
+    /// Q_r less the mean Q of all siblings of the rejected step.
+    pub advantage_rejected: f64,
 }
 
 impl PairLogps {
@@ -116,6 +120,13 @@ pub enum PreferenceLoss {
         /// Weight of the regression.
         lambda: f64,
     },
+    /// GPO (arXiv:2410.02197): the log-ratio of each side regressed on `s / beta`, where s is the mean of
+    /// logit P(side beats j) over its siblings j and, as in `soft`, P = sigmoid((Q - Q_j) / temperature).
+    /// Mean of both sides; whole steps are scored.
+    Gpo {
+        /// Value gap that counts as one unit, above 0.
+        temperature: f64,
+    },
 }
 
 impl PreferenceLoss {
@@ -158,7 +169,20 @@ impl PreferenceLoss {
                 let miss = x - kappa * pair.margin;
                 of_sums((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
             }
+            Self::Gpo { temperature } => {
+                let target = |advantage: f64| advantage / (temperature * beta);
+                let chosen = pair.ratio_chosen() - target(pair.advantage_chosen);
+                let rejected = pair.ratio_rejected() - target(pair.advantage_rejected);
+                let loss = f64::midpoint(chosen * chosen, rejected * rejected);
+                LossValue { loss, by_chosen: chosen, by_rejected: rejected }
+            }
         }
+    }
+
+    /// Whether the loss needs the advantages of both sides.
+    #[must_use]
+    pub fn needs_advantages(&self) -> bool {
+        matches!(self, Self::Gpo { .. })
     }
 
     /// Checks the settings' ranges.
@@ -167,7 +191,9 @@ impl PreferenceLoss {
     /// A sentence with the setting and its range.
     pub fn check(&self) -> Result<(), String> {
         let sound = match *self {
-            Self::Soft { temperature } => temperature > 0.0 && temperature.is_finite(),
+            Self::Soft { temperature } | Self::Gpo { temperature } => {
+                temperature > 0.0 && temperature.is_finite()
+            }
             Self::Robust { flip } => flip.is_none_or(|flip| (0.0..0.5).contains(&flip)),
             Self::Simpo { gamma } => gamma.is_finite(),
             Self::Margin { kappa } => kappa.is_finite(),
@@ -268,7 +294,7 @@ pub fn log_sigmoid(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const ALL: [PreferenceLoss; 11] = [
+    const ALL: [PreferenceLoss; 12] = [
         PreferenceLoss::Sigmoid,
         PreferenceLoss::Conservative,
         PreferenceLoss::Soft { temperature: 0.7 },
@@ -280,6 +306,7 @@ mod tests {
         PreferenceLoss::SigmoidNorm,
         PreferenceLoss::Margin { kappa: 0.3 },
         PreferenceLoss::Degree { kappa: 0.3, lambda: 0.1 },
+        PreferenceLoss::Gpo { temperature: 0.7 },
     ];
 
     fn pair(delta: f64, alpha: f64) -> PairLogps {
@@ -292,6 +319,8 @@ mod tests {
             len_rejected: 3.0,
             alpha,
             margin: 0.8,
+            advantage_chosen: 0.5,
+            advantage_rejected: -0.7,
         }
     }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod model;
 mod optim;
 mod optimum;
+mod pair_row;
 mod pairs;
 mod preference;
 mod ranking;

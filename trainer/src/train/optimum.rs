@@ -40,6 +40,9 @@ impl PreferenceLoss {
             }
             Self::Margin { kappa } => (logit(right) + kappa * pair.margin) / beta,
             Self::Degree { kappa, lambda } => regressed(right, kappa * pair.margin, lambda) / beta,
+            Self::Gpo { temperature } => {
+                (pair.advantage_chosen - pair.advantage_rejected) / temperature / beta
+            }
         })
     }
 
@@ -81,6 +84,8 @@ mod tests {
             len_rejected: 2.0,
             alpha,
             margin,
+            advantage_chosen: 0.0,
+            advantage_rejected: 0.0,
         }
     }
 

@@ -1,59 +1,75 @@
 //! Pairs on their way into batches: checked, cut to what is scored, and planned by whole trees.
 //!
 //! Only tokens from the first difference of the two sides are scored, unless whole completions are
-//! asked for. EOS counts where a step really ended the solution, because ids are used as they were
+//! asked for or the loss needs whole steps. EOS counts where a step really ended the solution, because ids are used as they were
 //! sampled. Judged steps of a tree travel with its pairs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::seq::SliceRandom;
-use regrowth_datasets::{PreferencePair, TokenId, keyed_rng};
+use regrowth_datasets::{JointPair, PreferencePair, keyed_rng};
 
 use super::collate::{PackedBatch, PackedSequence, common_prefix, pack};
 use super::dpo_config::{Average, DpoConfig, Scope};
 use super::judge::JudgeExample;
-use super::loss::PairLogps;
+use super::loss::{PairLogps, PreferenceLoss};
 use super::model::Model;
+use super::pair_row::{PairRow, PairSide};
 use super::rationale::Rationale;
 use crate::TrainError;
 
 /// A pair ready for batches.
 pub(super) struct Prepared<'a> {
-    pub(super) pair: &'a PreferencePair,
+    pub(super) row: PairRow<'a>,
     /// First scored index of both sides.
     pub(super) first: usize,
     /// Summed log-probabilities of both sides under the reference, once they are known.
     pub(super) reference: Option<(f64, f64)>,
     /// Rounds since it was sampled, 0 for the newest round of the file.
     pub(super) age: u32,
-    /// Its index in the data.
+    /// Its index in the data, joint pairs behind pairs.
     pub(super) index: usize,
     /// Why the chosen side is better, where that is learnt.
     pub(super) rationale: Option<&'a Rationale>,
 }
 
-/// Checks every pair and finds what is scored; the second value counts what was left out.
+/// Checks every pair and finds what is scored, joint pairs behind the others; the second value counts
+/// what was left out.
 pub(super) fn prepare<'a>(
     pairs: &'a [PreferencePair],
+    joint_pairs: &'a [JointPair],
     model: &Model,
-    scope: Scope,
+    config: &DpoConfig,
 ) -> Result<(Vec<Prepared<'a>>, BTreeMap<String, usize>), TrainError> {
     let mut skipped = BTreeMap::new();
-    let mut prepared = Vec::with_capacity(pairs.len());
-    let newest = pairs.iter().map(|p| p.round).max().unwrap_or(0);
-    for (index, pair) in pairs.iter().enumerate() {
-        check(pair, model).map_err(|detail| TrainError::Example { index, detail })?;
-        let common = common_prefix(&pair.chosen_ids, &pair.rejected_ids);
-        if common == pair.chosen_ids.len() || common == pair.rejected_ids.len() {
+    let rows = pairs.iter().map(PairRow::Siblings).chain(joint_pairs.iter().map(PairRow::Joint));
+    let mut prepared = Vec::with_capacity(pairs.len() + joint_pairs.len());
+    let newest = rows.clone().map(PairRow::round).max().unwrap_or(0);
+    for (index, row) in rows.enumerate() {
+        check(row, model, config).map_err(|detail| TrainError::Example { index, detail })?;
+        let Some(first) = first_scored(row, config) else {
             *skipped.entry("one side begins with the other".to_owned()).or_insert(0) += 1;
             continue;
-        }
-        let first = if scope == Scope::Difference { common } else { 0 };
-        let age = newest - pair.round;
-        prepared.push(Prepared { pair, first, reference: None, age, index, rationale: None });
+        };
+        let age = newest - row.round();
+        prepared.push(Prepared { row, first, reference: None, age, index, rationale: None });
     }
     Ok((prepared, skipped))
+}
+
+/// First scored index of both sides; `None` where siblings differ by their length alone. What siblings
+/// begin with alike cancels in a difference of sums; it does not where each side has a target of its
+/// own, nor between solutions of two problems.
+fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
+    if row.siblings().is_none() {
+        return Some(0);
+    }
+    let [chosen, rejected] = row.sides().map(|side| side.ids);
+    let common = common_prefix(chosen, rejected);
+    let whole = config.scope == Scope::Completion || config.loss.needs_advantages();
+    let differ = common < chosen.len().min(rejected.len());
+    differ.then_some(if whole { 0 } else { common })
 }
 
 impl Prepared<'_> {
@@ -61,56 +77,86 @@ impl Prepared<'_> {
     /// the policy.
     pub(super) fn logps(&self, (chosen, rejected): (f64, f64)) -> PairLogps {
         let (reference_chosen, reference_rejected) = self.reference.unwrap_or_default();
-        let scored = |ids: &[TokenId]| (ids.len() - self.first) as f64;
+        let [len_chosen, len_rejected] =
+            self.row.sides().map(|side| (side.ids.len() - self.first) as f64);
+        let siblings = self.row.siblings();
+        let advantage = |of: fn(&PreferencePair) -> Option<f64>| siblings.and_then(of);
         PairLogps {
             chosen,
             rejected,
             reference_chosen,
             reference_rejected,
-            len_chosen: scored(&self.pair.chosen_ids),
-            len_rejected: scored(&self.pair.rejected_ids),
-            alpha: self.pair.alpha,
-            margin: self.pair.margin,
+            len_chosen,
+            len_rejected,
+            alpha: siblings.map_or(0.0, |pair| pair.alpha),
+            margin: siblings.map_or(0.0, |pair| pair.margin),
+            advantage_chosen: advantage(|pair| pair.advantage_chosen).unwrap_or_default(),
+            advantage_rejected: advantage(|pair| pair.advantage_rejected).unwrap_or_default(),
+        }
+    }
+
+    /// The loss of this pair where siblings take `loss`: between two problems it is DOVE's, whose
+    /// evidence is two verified outcomes and no value gap (arXiv:2404.00530).
+    pub(super) fn loss(&self, loss: PreferenceLoss) -> PreferenceLoss {
+        match self.row {
+            PairRow::Siblings(_) => loss,
+            PairRow::Joint(_) => PreferenceLoss::Sigmoid,
         }
     }
 
     /// The recorded log-probabilities of the scored tokens, where they are exact.
     pub(super) fn recorded(&self) -> Option<(f64, f64)> {
-        let sum = |logps: &[f32]| logps[self.first..].iter().map(|&l| f64::from(l)).sum::<f64>();
-        let Self { pair, .. } = self;
-        pair.logps_exact.then(|| (sum(&pair.chosen_logps), sum(&pair.rejected_logps)))
+        let sum = |side: PairSide| {
+            let scored = &side.logps[self.first..];
+            side.exact.then(|| scored.iter().map(|&l| f64::from(l)).sum::<f64>())
+        };
+        let [chosen, rejected] = self.row.sides().map(sum);
+        chosen.zip(rejected)
     }
 }
 
-fn check(pair: &PreferencePair, model: &Model) -> Result<(), String> {
-    let longest = pair.prompt_ids.len() + pair.chosen_ids.len().max(pair.rejected_ids.len());
-    let context = model.config.context;
-    if longest > context {
-        return Err(format!("{longest} tokens, but the model's context is {context}"));
+fn check(row: PairRow, model: &Model, config: &DpoConfig) -> Result<(), String> {
+    for (side, name) in row.sides().iter().zip(["chosen", "rejected"]) {
+        check_side(side, name, model)?;
     }
-    if pair.prompt_ids.is_empty() {
+    let Some(pair) = row.siblings() else { return Ok(()) };
+    if config.loss.needs_advantages()
+        && (pair.advantage_chosen.is_none() || pair.advantage_rejected.is_none())
+    {
+        return Err(format!(
+            "the loss `{}` needs the columns `advantage_chosen` and `advantage_rejected`, which `mcts \
+             search`, `mcts pairs` and `regrowth iterate` write; extract the pairs from their trees again \
+             (mcts pairs --trees TREES --out PAIRS), or use a loss of the value gap, such as `soft`",
+            config.loss
+        ));
+    }
+    let sound = (0.0..=0.5).contains(&pair.alpha) && pair.weight > 0.0 && pair.weight.is_finite();
+    if sound { Ok(()) } else { Err("expected `alpha` in [0, 0.5] and `weight` above 0".into()) }
+}
+
+/// Checks that a side fits the model, and that its recorded log-probabilities fit it.
+fn check_side(side: &PairSide, name: &str, model: &Model) -> Result<(), String> {
+    let PairSide { prompt, ids, logps, exact } = *side;
+    let (length, context) = (prompt.len() + ids.len(), model.config.context);
+    if length > context {
+        return Err(format!("{length} tokens, but the model's context is {context}"));
+    }
+    if prompt.is_empty() {
         return Err("`prompt_ids` is empty; expected the ids of the prefix".into());
     }
-    let ids = pair.prompt_ids.iter().chain(&pair.chosen_ids).chain(&pair.rejected_ids);
     let vocabulary = model.config.vocab_size;
-    if let Some(id) = ids.into_iter().find(|&&id| id as usize >= vocabulary) {
+    if let Some(id) = prompt.iter().chain(ids).find(|&&id| id as usize >= vocabulary) {
         return Err(format!(
             "token id {id} is outside the model's vocabulary of {vocabulary}: another tokenizer?"
         ));
     }
-    let recorded = [
-        (&pair.chosen_logps, &pair.chosen_ids, "chosen"),
-        (&pair.rejected_logps, &pair.rejected_ids, "rejected"),
-    ];
-    for (logps, ids, side) in recorded.into_iter().filter(|_| pair.logps_exact) {
-        if logps.len() != ids.len() || logps.iter().any(|l| !l.is_finite()) {
-            return Err(format!(
-                "`{side}_logps` must hold one finite number for each of `{side}_ids`"
-            ));
-        }
+    let recorded = logps.len() == ids.len() && logps.iter().all(|l| l.is_finite());
+    if exact && !recorded {
+        return Err(format!(
+            "the log-probabilities of the {name} side must be one finite number for each of its ids"
+        ));
     }
-    let sound = (0.0..=0.5).contains(&pair.alpha) && pair.weight > 0.0 && pair.weight.is_finite();
-    if sound { Ok(()) } else { Err("expected `alpha` in [0, 0.5] and `weight` above 0".into()) }
+    Ok(())
 }
 
 /// Packs the two sides of each listed pair; ranges of targets alternate chosen, rejected.
@@ -125,18 +171,24 @@ pub(super) fn pack_pairs(
 }
 
 fn sides<'a>(prepared: &Prepared<'a>) -> [PackedSequence<'a>; 2] {
-    let (pair, first) = (prepared.pair, prepared.first);
-    [&pair.chosen_ids, &pair.rejected_ids].map(|tail: &Vec<TokenId>| PackedSequence {
-        prefix: &pair.prompt_ids,
-        tail,
-        scored: pair.prompt_ids.len() + first,
+    prepared.row.sides().map(|side| PackedSequence {
+        prefix: side.prompt,
+        tail: side.ids,
+        scored: side.prompt.len() + prepared.first,
     })
 }
 
-/// What is trained on: pairs, and judged steps beside them.
+/// What is trained on: pairs, joint pairs behind them, and judged steps beside them.
 pub(super) struct Rows<'a> {
     pub(super) pairs: Vec<Prepared<'a>>,
     pub(super) judge_examples: Vec<JudgeExample<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    /// The pairs of siblings, without the joint pairs.
+    pub(super) fn siblings(&self) -> &[Prepared<'a>] {
+        &self.pairs[..self.pairs.partition_point(|pair| pair.row.siblings().is_some())]
+    }
 }
 
 /// Indices of the pairs and of the judge_examples of one tree.
@@ -188,7 +240,7 @@ pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainEr
 fn trees(rows: &Rows) -> Vec<TreeRows> {
     let mut places: BTreeMap<(u32, &str), usize> = BTreeMap::new();
     let mut trees: Vec<TreeRows> = Vec::new();
-    let pairs = rows.pairs.iter().map(|p| (p.pair.round, p.pair.problem_id.as_str()));
+    let pairs = rows.pairs.iter().map(|p| (p.row.round(), p.row.problem_id()));
     let judge_examples =
         rows.judge_examples.iter().map(|l| (l.row.round, l.row.problem_id.as_str()));
     for (index, key) in pairs.chain(judge_examples).enumerate() {
@@ -237,7 +289,7 @@ pub(super) struct BatchLesson {
 
 /// The micro-batches of one step: whole trees, filled up to the wanted number of tokens.
 pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig) -> Vec<Batch> {
-    let weight = |&i: &usize| rows.pairs[i].pair.weight;
+    let weight = |&i: &usize| rows.pairs[i].row.weight();
     let weights: Vec<Vec<f64>> =
         trees.iter().map(|tree| tree.pairs.iter().map(weight).collect()).collect();
     let shares = shares(&weights, config.average);

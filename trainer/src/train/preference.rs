@@ -40,7 +40,9 @@ impl TrainingObjective for Preference<'_> {
             Evaluation { loss: 0.0, gradient: vec![0.0; logps.len()], metrics: Metrics::default() };
         for pair in &batch.pairs {
             let values = self.logps(pair, logps);
-            let value = self.loss.with_nll(self.beta, self.nll, &values);
+            let row = &self.rows.pairs[pair.index];
+            let loss = row.loss(self.loss);
+            let value = loss.with_nll(self.beta, self.nll, &values);
             result.loss += pair.share * value.loss;
             result.gradient[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
             result.gradient[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
@@ -51,9 +53,13 @@ impl TrainingObjective for Preference<'_> {
                 result.gradient[at.clone()].fill((weight * loss.by_each) as f32);
                 result.metrics.record("rationale/nll", loss.value, pair.share);
             }
-            let idealised = self.loss.ranks_right_at_optimum(self.beta, &values);
+            if row.row.siblings().is_none() {
+                record_joint(&mut result.metrics, &values, self.beta, (value.loss, pair.share));
+                continue;
+            }
+            let idealised = loss.ranks_right_at_optimum(self.beta, &values);
             record(&mut result.metrics, &values, (self.beta, idealised), pair.share);
-            let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
+            let newest = f64::from(u8::from(row.age == 0));
             result.metrics.record("newest_round_share", newest, pair.share);
         }
         for example in &batch.judge_examples {
@@ -68,7 +74,7 @@ impl TrainingObjective for Preference<'_> {
     }
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {
-        let pairs = batch.pairs.iter().map(|pair| json!(self.rows.pairs[pair.index].pair));
+        let pairs = batch.pairs.iter().map(|pair| self.rows.pairs[pair.index].row.json());
         let judge_examples =
             batch.judge_examples.iter().map(|l| json!(self.rows.judge_examples[l.index].row));
         pairs.chain(judge_examples).collect()
@@ -105,11 +111,21 @@ fn record(
     }
 }
 
+/// Joint pairs under names of their own: sums over whole solutions of two problems would blur the
+/// means over steps.
+fn record_joint(metrics: &mut Metrics, pair: &PairLogps, beta: f64, (loss, weight): (f64, f64)) {
+    let delta = pair.delta();
+    metrics.record("joint/loss", loss, weight);
+    metrics.record("joint/margins", beta * delta, weight);
+    metrics.record("joint/accuracies", f64::from(u8::from(delta > 0.0)), weight);
+}
+
 #[cfg(test)]
 mod tests {
-    use regrowth_datasets::{PreferencePair, TokenId};
+    use regrowth_datasets::{JointPair, PreferencePair, TokenId};
 
     use super::super::dpo_config::DpoConfig;
+    use super::super::pair_row::PairRow;
     use super::super::pairs::{Prepared, micro_batches, plan};
     use super::super::rationale::Rationale;
     use super::*;
@@ -127,13 +143,75 @@ mod tests {
         .unwrap()
     }
 
+    fn joint(right: &[TokenId], wrong: &[TokenId]) -> JointPair {
+        let side = |id: &str, prompt: &[TokenId], completion: &[TokenId]| {
+            json!({
+                "problem_id": id, "prompt": "", "completion": "", "prompt_ids": prompt,
+                "completion_ids": completion, "completion_logps": [], "logps_exact": false,
+            })
+        };
+        let (right, wrong) = (side("p", &[1, 2], right), side("q", &[3, 4, 5], wrong));
+        let row = json!({"version": 1, "round": 0, "policy": "", "right": right, "wrong": wrong});
+        serde_json::from_value(row).unwrap()
+    }
+
+    /// The expected numbers are those of `benches/peers/joint_loss.py` (PyTorch).
+    #[test]
+    fn siblings_take_the_loss_that_is_set_and_joint_pairs_that_of_dove() {
+        let siblings = PreferencePair {
+            advantage_chosen: Some(1.5 - (-0.5 + 0.2) / 2.0),
+            advantage_rejected: Some(-0.5 - (1.5 + 0.2) / 2.0),
+            ..pair(&[10, 11], &[12])
+        };
+        // Both sides begin alike, which is scored all the same: the prompts differ.
+        let joint = joint(&[13, 14, 15], &[13, 16]);
+        let prepared = |row, index, reference| Prepared {
+            row,
+            first: 0,
+            reference: Some(reference),
+            age: 0,
+            index,
+            rationale: None,
+        };
+        let pairs = vec![
+            prepared(PairRow::Siblings(&siblings), 0, (-2.0, -1.0)),
+            prepared(PairRow::Joint(&joint), 1, (-1.0, -2.5)),
+        ];
+        let rows = Rows { pairs, judge_examples: vec![] };
+        assert_eq!(rows.siblings().len(), 1);
+        let config = DpoConfig { shuffle: false, ..DpoConfig::default() };
+        let batches = micro_batches(&rows, &plan(&rows, &config).unwrap()[0], &config);
+        let objective = Preference {
+            loss: PreferenceLoss::Gpo { temperature: 0.8 },
+            beta: 0.5,
+            nll: 0.0,
+            rationale: 0.0,
+            judge: 0.0,
+            rows: &rows,
+        };
+        assert_eq!(batches[0].packed.targets, [10, 11, 12, 13, 14, 15, 13, 16]);
+        // Of the joint pair, the right side shares the prompt of the siblings, the wrong one has its own.
+        assert_eq!(batches[0].packed.ids, [1, 2, 10, 13, 14, 3, 4, 5, 13]);
+        let logps = [-0.5, -1.25, -1.5, -0.75, -0.125, -0.5, -0.25, -2.0];
+        let found = objective.evaluate(&batches[0], &logps);
+        assert!((found.loss - 6.251089931135).abs() < 1e-9, "{}", found.loss);
+        let (right, wrong) = (-0.144373841296, 0.144373841296);
+        let expected = [-1.9375, -1.9375, 1.4375, right, right, right, wrong, wrong];
+        for (at, (gradient, expected)) in found.gradient.iter().zip(expected).enumerate() {
+            assert!((f64::from(*gradient) - expected).abs() < 1e-6, "{at}: {gradient}");
+        }
+        let mean = |name| found.metrics.mean(name);
+        assert_eq!(mean("joint/accuracies"), Some(0.0));
+        assert_eq!(mean("logps/chosen"), Some(-1.75), "of the siblings alone");
+    }
+
     /// The expected numbers are those of `benches/peers/rationale_loss.py` (PyTorch).
     #[test]
     fn a_rationale_adds_its_mean_nll_in_the_share_of_its_pair() {
         let pairs = [pair(&[10, 11], &[12]), pair(&[13], &[14, 15])];
         let rationale = Rationale { pair: 0, prompt: vec![1, 7], completion: vec![8, 9, 8] };
         let prepared = |index: usize, reference| Prepared {
-            pair: &pairs[index],
+            row: PairRow::Siblings(&pairs[index]),
             first: 0,
             reference: Some(reference),
             age: 0,

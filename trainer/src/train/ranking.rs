@@ -46,7 +46,7 @@ impl<'a> Ranking<'a> {
         if !config.ranking && held_out.is_empty() {
             return Ok((None, 0));
         }
-        let (mut held_out, _) = prepare(held_out, model, config.scope)?;
+        let (mut held_out, _) = prepare(held_out, &[], model, config)?;
         let mut tokens = 0;
         if !held_out.is_empty() {
             tokens = reference::fill(&mut held_out, model, reference, config, (threads, None))?;
@@ -55,7 +55,7 @@ impl<'a> Ranking<'a> {
         Ok((Some(Self { loss, beta, share, threads, held_out }), tokens))
     }
 
-    /// Returns metrics `train/...` of the trained pairs and `held_out/...` of the held-out pairs. Writes the
+    /// Returns metrics `train/...` of the trained pairs of siblings and `held_out/...` of the held-out pairs. Writes the
     /// log-probabilities of the trained pairs to [`RANKING`] in `dir`.
     pub(super) fn measure(
         &self,
@@ -126,7 +126,8 @@ impl RankingMeans {
 fn rows(pairs: &[Prepared], after: &[(f64, f64)]) -> Vec<RankedPair> {
     let row = |(pair, sums): (&Prepared, &(f64, f64))| {
         let before = pair.reference.unwrap_or_default();
-        RankedPair::new(pair.pair, [before.0, before.1], [sums.0, sums.1])
+        let siblings = pair.row.siblings()?;
+        Some(RankedPair::new(siblings, [before.0, before.1], [sums.0, sums.1]))
     };
-    pairs.iter().zip(after).map(row).collect()
+    pairs.iter().zip(after).filter_map(row).collect()
 }

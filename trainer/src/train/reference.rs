@@ -114,11 +114,10 @@ fn key(prepared: &[Prepared], scorer: &Model, reference: &Reference) -> Result<S
         }
     }
     for p in prepared {
-        let ids = [&p.pair.prompt_ids, &p.pair.chosen_ids, &p.pair.rejected_ids].map(|ids| {
+        for ids in p.row.sides().iter().flat_map(|side| [side.prompt, side.ids]) {
             let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-            stream_key(0, &[&bytes])
-        });
-        keys.extend(ids);
+            keys.push(stream_key(0, &[&bytes]));
+        }
         keys.push(p.first as u64);
     }
     let bytes: Vec<u8> = keys.iter().flat_map(|k| k.to_le_bytes()).collect();
@@ -138,11 +137,12 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
         _ => TOLERANCE[1],
     };
     for (index, computed) in sample.into_iter().zip(logps) {
-        let Prepared { pair, first, reference, .. } = &prepared[index];
+        let Prepared { row, first, reference, .. } = &prepared[index];
         let Some(recorded) = reference else { continue };
+        let [chosen, rejected] = row.sides().map(|side| side.ids.len() - first);
         let sides = [
-            (recorded.0, computed.0, pair.chosen_ids.len() - first, "chosen"),
-            (recorded.1, computed.1, pair.rejected_ids.len() - first, "rejected"),
+            (recorded.0, computed.0, chosen, "chosen"),
+            (recorded.1, computed.1, rejected, "rejected"),
         ];
         for (recorded, computed, tokens, side) in sides {
             if (recorded - computed).abs() > tolerance * tokens as f64 {

@@ -186,6 +186,8 @@ fn pair(problem_id: String, texts: Texts, ids: Ids) -> PreferencePair {
         logps_exact: false,
         q_chosen: 1.0,
         q_rejected: 0.0,
+        advantage_chosen: None,
+        advantage_rejected: None,
         n_chosen: 0,
         n_rejected: 0,
         prior_chosen: 0.0,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use crate::common::{ok, regrowth, stderr, workshop};
 use candle_core::{DType, Device, Tensor};
 use regrowth_datasets::{
-    PreferencePair, Problem, Split, StepLabel, read_jsonl, tasks::problems_from_spec,
+    JointPair, PreferencePair, Problem, Split, StepLabel, read_jsonl, tasks::problems_from_spec,
 };
 use regrowth_mcts::audit::RankedPair;
 use regrowth_mcts::labels::{StepLabelConfig, extract_step_labels};
+use regrowth_mcts::pairs::JointPairs;
 use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
 use regrowth_policy::candle::{
     CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer, save_checkpoint,
@@ -378,6 +379,117 @@ fn whole_completions_score_the_shared_beginning_too() {
     // A common beginning cancels in the difference of sums, so the loss is the same.
     assert!(largest_difference(&a.weights().unwrap(), &b.weights().unwrap()) <= 1e-5);
     assert!(completion.metrics["logps/chosen"] < difference.metrics["logps/chosen"]);
+}
+
+/// Joint pairs of the tiny model's trees, every second of which is taken to be all right.
+fn joint_pairs(source: &Source) -> Vec<JointPair> {
+    let mut found = JointPairs::default();
+    for (n, mut tree) in trees(source).into_iter().enumerate() {
+        let outcome = if n % 2 == 0 { 1.0 } else { -1.0 };
+        tree.nodes.iter_mut().filter(|node| node.terminal).for_each(|node| node.outcome = outcome);
+        found.add(&tree);
+    }
+    let (pairs, counts) = found.pairs(100);
+    assert!(counts.pairs > 4, "{counts:?}");
+    pairs
+}
+
+#[test]
+fn joint_pairs_train_beside_pairs_and_alone() {
+    let (_dir, source) = tiny();
+    let (pairs, joint) = (pairs(&source), joint_pairs(&source));
+    let train = |data: PreferenceData, config: &DpoConfig, other: Option<&Model>, threads| {
+        let model = Model::load(source.clone(), None, 1).unwrap();
+        let reference = other.map_or(Reference::RoundStart, Reference::Model);
+        let session = Session::new(threads, None);
+        let trainer = DpoTrainer { model: &model, reference: &reference, config, session };
+        (trainer.train(data, &mut go_on).unwrap(), model.weights().unwrap())
+    };
+    let both = PreferenceData { joint_pairs: &joint, ..pairs.as_slice().into() };
+    let (summary, plain) = train(both, &config(), None, 2);
+    assert_eq!((summary.pairs, summary.joint_pairs), (pairs.len(), joint.len()));
+    assert!(summary.metrics.contains_key("joint/loss"));
+    let (_, without) = train(pairs.as_slice().into(), &config(), None, 2);
+    assert!(largest_difference(&plain, &without) > 1e-4, "joint pairs move the weights");
+    let other = Model::load(source.clone(), None, 0).unwrap();
+    for (name, config, other, most) in [
+        ("pair by pair", DpoConfig { share_prefixes: false, ..config() }, None, 1e-5),
+        ("micro-batches", DpoConfig { micro_tokens: 1, ..config() }, None, 1e-5),
+        ("computed reference", config(), Some(&other), 1e-5),
+        ("threads", config(), None, 0.0),
+    ] {
+        let (_, weights) = train(both, &config, other, 8);
+        let gap = largest_difference(&plain, &weights);
+        assert!(gap <= most, "{name}: weights differ by {gap}");
+    }
+    let alone = PreferenceData { joint_pairs: &joint, ..[].as_slice().into() };
+    let longer = DpoConfig { epochs: 20, ..config() };
+    let (summary, _) = train(alone, &longer, None, 1);
+    assert_eq!((summary.pairs, summary.joint_pairs), (0, joint.len()));
+    assert!(summary.metrics["joint/margins"] > 0.01, "{:?}", summary.metrics);
+}
+
+#[test]
+fn gpo_moves_each_side_towards_its_target_and_needs_advantages() {
+    let (dir, source) = tiny();
+    let mut pairs = pairs(&source);
+    let gpo = PreferenceLoss::Gpo { temperature: 1.0 };
+    // The loss of the first step, at a log-ratio of 0, is the mean of the squared targets.
+    let one = DpoConfig { loss: gpo, epochs: 1, batch_pairs: 1000, ..config() };
+    let out = dir.path().join("one");
+    std::fs::create_dir(&out).unwrap();
+    let model = Model::load(source.clone(), None, 1).unwrap();
+    DpoTrainer {
+        model: &model,
+        reference: &Reference::RoundStart,
+        config: &one,
+        session: Session::new(1, Some(&out)),
+    }
+    .train(pairs.as_slice().into(), &mut go_on)
+    .unwrap();
+    let rows: Vec<serde_json::Value> = read_jsonl(&out.join("metrics.jsonl")).unwrap();
+    let target = |of: fn(&PreferencePair) -> Option<f64>, pair| of(pair).unwrap() / one.beta;
+    let squares = pairs.iter().map(|pair| {
+        let sides = [target(|p| p.advantage_chosen, pair), target(|p| p.advantage_rejected, pair)];
+        sides.map(|side| side * side).iter().sum::<f64>() / 2.0
+    });
+    let expected = squares.sum::<f64>() / pairs.len() as f64;
+    let found = rows[0]["loss"].as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-4 * expected, "{found} {expected}");
+
+    let path = dir.path().join("pairs.jsonl");
+    let gpo = ["--loss", "gpo:temperature=1", "--epochs", "1", "--no-tensorboard"];
+    let args = ["train", "--policy", "tiny", "--pairs", "pairs.jsonl", "--out", "out"];
+    let args = [args.as_slice(), &gpo].concat();
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    ok(regrowth(dir.path(), &args));
+    pairs[3].advantage_rejected = None;
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    let output = regrowth(dir.path(), &args);
+    let said = stderr(&output);
+    assert!(!output.status.success() && said.contains("example 3"), "{said}");
+    assert!(said.contains("advantage_rejected") && said.contains("mcts pairs"), "{said}");
+}
+
+#[test]
+fn joint_pairs_have_a_flag_of_their_own_and_are_no_pairs() {
+    let (dir, source) = tiny();
+    let (mut joint, pairs) = (joint_pairs(&source), pairs(&source));
+    let file = |name: &str| dir.path().join(name);
+    regrowth_datasets::write_pairs(&file("pairs.jsonl"), &pairs).unwrap();
+    regrowth_datasets::write_jsonl(&file("joint.jsonl"), &joint).unwrap();
+    let train = |pairs: &str, joint: &str| {
+        let files = ["train", "--policy", "tiny", "--pairs", pairs, "--joint-pairs", joint];
+        regrowth(dir.path(), &[files.as_slice(), &["--out", "out", "--epochs", "1"]].concat())
+    };
+    let text = ok(train("pairs.jsonl", "joint.jsonl"));
+    assert!(text.contains(&format!("{} joint pairs", joint.len())), "{text}");
+    let said = stderr(&train("joint.jsonl", "joint.jsonl"));
+    assert!(said.contains("--joint-pairs"), "{said}");
+    joint[0].right.completion_ids.iter_mut().for_each(|id| *id = *id % 100 + 100);
+    regrowth_datasets::write_jsonl(&file("joint.jsonl"), &joint).unwrap();
+    let said = stderr(&train("pairs.jsonl", "joint.jsonl"));
+    assert!(said.contains("another tokenizer"), "{said}");
 }
 
 #[test]

@@ -90,3 +90,55 @@ fn rows_and_evaluations_are_checked_by_the_command() {
     let plain: Value = serde_json::from_str(&ok(regrowth(dir, &evaluate))).unwrap();
     assert_ne!(plain["eval"]["correct"], result["eval"]["correct"]);
 }
+
+/// Calls all solutions of a problem right or all wrong, by the length of its question.
+const ALL_OR_NONE: &str = r#"while IFS= read -r line; do
+  id=${line#*\"id\":}; id=${id%%,*}
+  question=${line#*\"question\":\"}; question=${question%%\"*}
+  case $((${#question} % 2)) in 0) c=true ;; *) c=false ;; esac
+  printf '{"id":%s,"correct":%s}\n' "$id" $c
+done
+"#;
+
+#[test]
+fn trees_without_contrast_teach_by_joint_pairs() {
+    let dir = bench();
+    let dir = dir.path();
+    std::fs::write(dir.join("check.sh"), ALL_OR_NONE).unwrap();
+    let checked = ["--verifier-command", "sh check.sh", "--problems-per-round", "16"];
+    let iterate = |run: &str, more: &[&str]| {
+        let args = ["iterate", "--config", "tiny.toml", "--rounds", "1", "--run", run];
+        regrowth(dir, &[args.as_slice(), &checked, more].concat())
+    };
+    ok(iterate("none", &[]));
+    let joint = ["--set", "pairs.joint=3"];
+    ok(iterate("joint", &[&joint[..], &["--threads", "1"]].concat()));
+    ok(iterate("again", &[&joint[..], &["--threads", "4", "--max-batch", "1"]].concat()));
+    let files = |run: &str| {
+        let mut files = contents(&dir.join(run));
+        files.remove("verdicts.jsonl");
+        files
+    };
+    assert_same(&files("joint"), &files("again"));
+    let round = dir.join("joint/round-0001");
+    let rows = regrowth_datasets::read_joint_pairs(&round.join("joint_pairs.jsonl")).unwrap();
+    assert_eq!(rows.len(), 3);
+    let report = |run: &str| -> Value {
+        let text = std::fs::read_to_string(dir.join(run).join("round-0001/report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let (with, without) = (report("joint"), report("none"));
+    let counts = &with["statistics"]["joint"];
+    assert_eq!(counts["pairs"], 3);
+    let trees = counts["all_right"].as_u64().unwrap() + counts["all_wrong"].as_u64().unwrap();
+    assert_eq!(trees, 16, "{counts}");
+    let steps = std::fs::read_to_string(round.join("metrics.jsonl")).unwrap();
+    assert!(steps.contains("joint/loss"), "{steps}");
+    assert!(without["statistics"].get("joint").is_none());
+    assert!(!dir.join("none/round-0001/joint_pairs.jsonl").exists());
+    assert_eq!(with["pairs"], without["pairs"]);
+    assert_ne!(with["policy"], without["policy"], "another training");
+
+    let external = iterate("external", &[&joint[..], &["--trainer-command", "true"]].concat());
+    assert!(stderr(&external).contains("`pairs.joint`"), "{}", stderr(&external));
+}

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::failure::Failure;
 use super::super::paths::unwritten;
-use super::super::rows::{PAIRS, SKIPPED, TREES};
+use super::super::rows::{JOINT_PAIRS, PAIRS, SKIPPED, TREES};
 use super::super::summary::Finished;
 use super::{Shard, unread};
 
@@ -49,7 +49,7 @@ impl ShardRecord {
         finished: Finished,
     ) -> Result<Self, Failure> {
         let mut files = BTreeMap::new();
-        for name in [TREES, PAIRS, SKIPPED] {
+        for name in [TREES, PAIRS, JOINT_PAIRS, SKIPPED] {
             let path = attempt.join(name);
             if path.is_file() {
                 files.insert(name.to_owned(), hash(&path)?);
