@@ -61,7 +61,7 @@ pub(super) fn prepare<'a>(
 /// First scored index of both sides; `None` where siblings differ by their length alone. What siblings
 /// begin with alike cancels in a difference of sums; it does not where each side has a target of its
 /// own, nor between solutions of two problems.
-fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
+pub(super) fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
     if row.siblings().is_none() {
         return Some(0);
     }

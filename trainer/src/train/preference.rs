@@ -126,7 +126,7 @@ mod tests {
 
     use super::super::dpo_config::DpoConfig;
     use super::super::pair_row::PairRow;
-    use super::super::pairs::{Prepared, micro_batches, plan};
+    use super::super::pairs::{Prepared, first_scored, micro_batches, plan};
     use super::super::rationale::Rationale;
     use super::*;
 
@@ -153,6 +153,18 @@ mod tests {
         let (right, wrong) = (side("p", &[1, 2], right), side("q", &[3, 4, 5], wrong));
         let row = json!({"version": 1, "round": 0, "policy": "", "right": right, "wrong": wrong});
         serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_shared_beginning_is_left_out_only_where_it_cancels() {
+        let (siblings, joint) = (pair(&[10, 11, 12], &[10, 13]), joint(&[10, 11], &[10, 12]));
+        let first = |row, loss| first_scored(row, &DpoConfig { loss, ..DpoConfig::default() });
+        let (sigmoid, gpo) = (PreferenceLoss::Sigmoid, PreferenceLoss::Gpo { temperature: 1.0 });
+        assert_eq!(first(PairRow::Siblings(&siblings), sigmoid), Some(1));
+        assert_eq!(first(PairRow::Siblings(&siblings), gpo), Some(0));
+        assert_eq!(first(PairRow::Joint(&joint), sigmoid), Some(0));
+        let longer = pair(&[10, 11], &[10]);
+        assert_eq!(first(PairRow::Siblings(&longer), gpo), None);
     }
 
     /// The expected numbers are those of `benches/peers/joint_loss.py` (PyTorch).
