@@ -4,15 +4,18 @@
 //!
 //! For each number of endpoints (1, 4 and 32 by default) it starts them in a process of their own, lets TREES
 //! trees (10,000) ask for STEPS expansions each (6), and prints the requests per second, this process's CPU per
-//! request and its largest memory, and the share of the endpoints' slots that were in use. An endpoint answers in
-//! the shape of vLLM, 64 requests at once; an answer takes 0.4 to 0.8 seconds, one of fifty four times as long.
+//! request and its largest memory, the share of the endpoints' places that were in use, and the requests in flight
+//! that the client found each endpoint to be best given (the smallest and the largest number).
+//!
+//! An endpoint answers in the shape of vLLM. It works on 64 requests at once, the others wait there; an answer takes
+//! 0.4 to 0.8 seconds, one of fifty four times as long. The client is not told of the 64.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use regrowth_benches::{cpu_seconds, peak_bytes};
@@ -24,7 +27,7 @@ use regrowth_policy::{
 };
 
 /// Requests that an endpoint works on at once.
-const SLOTS: usize = 64;
+const PLACES: usize = 64;
 /// Candidates of an expansion, a request each.
 const BREADTH: u64 = 4;
 /// What every step says.
@@ -40,7 +43,9 @@ fn main() {
     let (trees, steps) = (number(0, 10_000), number(1, 6));
     let counts: Vec<usize> = args.iter().skip(2).map(|n| n.parse().expect("a number")).collect();
     let counts = if counts.is_empty() { vec![1, 4, 32] } else { counts };
-    println!("endpoints  requests  seconds  requests/s  CPU us/request  peak MiB  slots in use");
+    println!(
+        "endpoints  requests  seconds  requests/s  CPU us/request  peak MiB  busy    in flight"
+    );
     counts.into_iter().for_each(|endpoints| measure(endpoints, trees, steps));
 }
 
@@ -48,8 +53,7 @@ fn main() {
 fn measure(endpoints: usize, trees: usize, steps: usize) {
     let mut fleet = Fleet::start(endpoints);
     let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
-    let options =
-        ServerOptions { tokenizer: Some(bundled), in_flight: SLOTS, ..Default::default() };
+    let options = ServerOptions { tokenizer: Some(bundled), ..Default::default() };
     let policy =
         HttpPolicy::connect(&fleet.addresses.join(","), &options, &PromptOptions::default())
             .expect("the endpoints answer");
@@ -59,13 +63,15 @@ fn measure(endpoints: usize, trees: usize, steps: usize) {
     let expansions = grow(&policy, trees.max(1), steps);
     let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     assert!(policy.in_flight().iter().all(|n| *n == 0), "requests are left over");
-    let requests = expansions * BREADTH;
+    let (requests, found) = (expansions * BREADTH, policy.concurrency());
     println!(
-        "{endpoints:9}  {requests:8}  {seconds:7.1}  {:10.0}  {:14.1}  {:8}  {:11.1}%",
+        "{endpoints:9}  {requests:8}  {seconds:7.1}  {:10.0}  {:14.1}  {:8}  {:4.1} %  {} to {}",
         requests as f64 / seconds,
         1e6 * cpu / requests as f64,
         peak_bytes() >> 20,
         100.0 * fleet.stop() / seconds,
+        found.iter().min().expect("an endpoint"),
+        found.iter().max().expect("an endpoint"),
     );
 }
 
@@ -123,12 +129,12 @@ impl Fleet {
         Self { child, addresses }
     }
 
-    /// Ends them; the seconds for which their slots were in use, as if all were.
+    /// Ends them; the seconds for which their places were in use, as if all were.
     fn stop(&mut self) -> f64 {
         drop(self.child.stdin.take());
         let mut said = String::new();
         let mut out = BufReader::new(self.child.stdout.as_mut().expect("a pipe"));
-        out.read_line(&mut said).expect("the slots in use");
+        out.read_line(&mut said).expect("the places in use");
         self.child.wait().expect("the end of the endpoints");
         said.trim().parse().expect("a number")
     }
@@ -150,20 +156,45 @@ fn serve(endpoints: usize) {
     for _ in 0..endpoints {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         println!("http://{}/v1#tiny", listener.local_addr().expect("an address"));
-        let (answer, micros) = (answer.clone(), micros.clone());
+        let (answer, places) = (answer.clone(), Arc::new(Places::new(micros.clone())));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (answer, micros) = (answer.clone(), micros.clone());
-                let one = move || connection(&stream, &answer, &micros);
+                let (answer, places) = (answer.clone(), places.clone());
+                let one = move || connection(&stream, &answer, &places);
                 std::thread::Builder::new().stack_size(64 << 10).spawn(one).expect("a thread");
             }
         });
     }
     std::io::stdin().lines().for_each(drop);
-    println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * SLOTS) as f64);
+    println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * PLACES) as f64);
 }
 
-fn connection(stream: &TcpStream, answer: &str, micros: &AtomicU64) {
+/// The places of an endpoint.
+struct Places {
+    free: Mutex<usize>,
+    freed: Condvar,
+    /// For how long places were in use, at all endpoints.
+    micros: Arc<AtomicU64>,
+}
+
+impl Places {
+    fn new(micros: Arc<AtomicU64>) -> Self {
+        Self { free: Mutex::new(PLACES), freed: Condvar::new(), micros }
+    }
+
+    /// Works on a request once there is a place.
+    fn work(&self, time: Duration) {
+        let free = self.free.lock().expect("no panic");
+        *self.freed.wait_while(free, |free| *free == 0).expect("no panic") -= 1;
+        let begun = Instant::now();
+        std::thread::sleep(time);
+        self.micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        *self.free.lock().expect("no panic") += 1;
+        self.freed.notify_one();
+    }
+}
+
+fn connection(stream: &TcpStream, answer: &str, places: &Places) {
     let mut reader = BufReader::new(stream);
     let (mut line, mut body, mut asked) = (String::new(), Vec::new(), 0u64);
     loop {
@@ -192,10 +223,8 @@ fn connection(stream: &TcpStream, answer: &str, micros: &AtomicU64) {
         }
         let text = match path.as_str() {
             "/v1/completions" => {
-                let begun = Instant::now();
-                std::thread::sleep(latency(&body, asked));
+                places.work(latency(&body, asked));
                 asked += 1;
-                micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
                 answer
             }
             "/v1/models" => {

@@ -56,7 +56,7 @@ pub struct EngineFlags {
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     server_dialect: Option<Dialect>,
-    /// Maximum number of requests in flight per server [default: 64]
+    /// Maximum number of requests in flight per server; the client adapts below it [default: 256]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_in_flight: Option<NonZeroUsize>,
     /// Time limit of one request [default: 600]

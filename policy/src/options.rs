@@ -75,7 +75,8 @@ pub struct ServerOptions {
     pub ca_file: Option<PathBuf>,
     /// API that the server speaks; detected by default.
     pub dialect: Option<Dialect>,
-    /// Maximum number of requests in flight at each server, at least 1.
+    /// Maximum number of requests in flight at each server, at least 1 (default 256). The client finds the best
+    /// number up to this one from the server's throughput.
     pub in_flight: usize,
     /// Timeout of one request.
     pub timeout: Duration,
@@ -124,7 +125,7 @@ impl Default for ServerOptions {
             key_file: None,
             ca_file: None,
             dialect: None,
-            in_flight: 64,
+            in_flight: 256,
             timeout: Duration::from_secs(600),
             attempts: 8,
             context: None,

@@ -70,13 +70,15 @@ impl Model {
         ask: &Completion,
     ) -> Result<Completed, Fault> {
         let _company = server.company.read().await;
-        match self.dialect {
-            Dialect::Vllm => vllm::complete(self, server, ask).await,
-            Dialect::Sglang => sglang::complete(self, server, ask).await,
-            Dialect::LlamaCpp => llama_cpp::complete(server, ask).await,
-            Dialect::LlamaCppPython => llama_cpp_python::complete(self, server, ask).await,
-            Dialect::OpenAi => openai::complete(self, server, ask).await,
-        }
+        let done = match self.dialect {
+            Dialect::Vllm => vllm::complete(self, server, ask).await?,
+            Dialect::Sglang => sglang::complete(self, server, ask).await?,
+            Dialect::LlamaCpp => llama_cpp::complete(server, ask).await?,
+            Dialect::LlamaCppPython => llama_cpp_python::complete(self, server, ask).await?,
+            Dialect::OpenAi => openai::complete(self, server, ask).await?,
+        };
+        server.generated(done.ids.len());
+        Ok(done)
     }
 
     /// Probabilities of the labels after `prompt`; `None` where the server lists one of them not.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regrowth_datasets::{TokenId, stream_key};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::fault::{Busy, Fault};
+use super::gate::{Gate, Permit};
 use super::health::{FIRST_LOOK, LONGEST_LOOK};
 use super::lora::Lora;
 use super::server::Server;
@@ -21,7 +21,7 @@ use super::server::Server;
 /// and worked examples are the same for all problems (as many as decide a shard of the engine here).
 const ROUTE_TOKENS: usize = 24;
 
-/// Requests that a server may have waiting above the least busy one before affinity gives way.
+/// Requests that a server may have above the least busy one, beside their limits, before affinity gives way.
 const AFFINITY_SLACK: usize = 16;
 
 /// The first pause after a failure; it doubles up to the longest.
@@ -46,7 +46,7 @@ pub(super) struct Fleet {
     /// The adapter that is asked, where it is one.
     lora: Option<Lora>,
     /// Candidates that are worked on at once.
-    turns: Semaphore,
+    turns: Arc<Gate>,
 }
 
 /// The failed attempts of a request.
@@ -60,11 +60,10 @@ struct Tries {
 }
 
 impl Fleet {
-    /// `servers` that work on `in_flight` requests each.
-    pub(super) fn new(servers: Vec<Arc<Server>>, in_flight: usize, attempts: u32) -> Self {
+    /// `servers` that share these turns.
+    pub(super) fn new(servers: Vec<Arc<Server>>, turns: Arc<Gate>, attempts: u32) -> Self {
         // With slack, or candidates that wait for one server would keep the others idle.
-        let slack = AFFINITY_SLACK * servers.len().saturating_sub(1);
-        let turns = Semaphore::new(in_flight.max(1) * servers.len().max(1) + slack);
+        turns.widen(AFFINITY_SLACK * servers.len().saturating_sub(1));
         Self {
             servers,
             attempts: attempts.max(1),
@@ -117,8 +116,8 @@ impl Fleet {
     /// Waits until a candidate may begin; it is held until the candidate is complete. A candidate takes
     /// several requests, and one that has begun goes before those that have not: its prefix is still
     /// in the server's cache, and a stop loses little.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+    pub(super) async fn turn(&self) -> Permit<'_> {
+        self.turns.enter().await
     }
 
     /// Tries `ask` until it succeeds or fails for good; each time with the server that suits best.
@@ -200,9 +199,11 @@ impl Fleet {
         if up.len() > 1 {
             up.retain(|i| Some(*i) != failed);
         }
-        let load = |i: usize| self.servers[i].load();
-        let least = up.iter().map(|&i| load(i)).min().unwrap_or(0);
-        let close = up.into_iter().find(|&i| load(i) <= least + AFFINITY_SLACK);
+        let load = |i: usize| self.servers[i].load() as f64;
+        let limit = |i: usize| self.servers[i].limit() as f64;
+        // In shares of their limits: what a server is done with in a second is in proportion to these.
+        let least = up.iter().map(|&i| load(i) / limit(i)).fold(f64::INFINITY, f64::min);
+        let close = up.into_iter().find(|&i| load(i) <= least * limit(i) + AFFINITY_SLACK as f64);
         // Where nobody answers at present each has its turn.
         close.unwrap_or_else(|| failed.map_or(home, |last| (last + 1) % count))
     }

@@ -14,7 +14,9 @@ mod discover;
 mod fault;
 mod features;
 mod fleet;
+mod gate;
 mod health;
+mod limit;
 mod llama_cpp;
 mod llama_cpp_python;
 mod lora;
@@ -46,6 +48,7 @@ use api_key::ApiKey;
 use client::Clients;
 use discover::{Discovered, Unmet, discover};
 use fleet::Fleet;
+use gate::Gate;
 use lora::Lora;
 use model::Model;
 use serve::{Order, Service};
@@ -58,7 +61,8 @@ const ATTEMPTS_AT_START: u32 = 3;
 pub struct HttpPolicy {
     identity: String,
     features: ServerFeatures,
-    limits: Limits,
+    /// Tokens of prompt and continuation together.
+    context: usize,
     eos: Option<TokenId>,
     notes: Vec<String>,
     servers: Vec<Arc<Server>>,
@@ -70,7 +74,8 @@ pub struct HttpPolicy {
 struct Met {
     identity: String,
     features: ServerFeatures,
-    limits: Limits,
+    /// Tokens of prompt and continuation together.
+    context: usize,
     eos: Option<TokenId>,
     notes: Vec<String>,
 }
@@ -100,16 +105,23 @@ impl HttpPolicy {
             .name("regrowth-http".into())
             .spawn(move || runtime.block_on(work(fleet, options, prompt, queue, met)))
             .map_err(failed)?;
-        let Met { identity, features, limits, eos, notes } =
+        let Met { identity, features, context, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { identity, features, limits, eos, notes, servers, orders, thread })
+        Ok(Self { identity, features, context, eos, notes, servers, orders, thread })
     }
 
     /// Requests that wait for each server or are worked on by it, in the order of the addresses.
     #[must_use]
     pub fn in_flight(&self) -> Vec<usize> {
         self.servers.iter().map(|server| server.load()).collect()
+    }
+
+    /// Requests that each server is given at once at present ([`ServerOptions::in_flight`]), in the order of the
+    /// addresses.
+    #[must_use]
+    pub fn concurrency(&self) -> Vec<usize> {
+        self.servers.iter().map(|server| server.limit()).collect()
     }
 
     /// Whether these servers load adapters while they run ([`ServerOptions::weights`]).
@@ -137,12 +149,13 @@ impl HttpPolicy {
 fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
     let key = ApiKey::read(options.key_file.as_deref())?;
     let mut clients = Clients::new(options);
-    let mut servers = Vec::new();
+    let (mut servers, turns) = (Vec::new(), Arc::new(Gate::new(0)));
     for address in address::parse(spec)? {
         let client = clients.of(&address)?;
-        servers.push(Arc::new(Server::new(address, client, key.clone(), options.in_flight)));
+        let in_flight = (options.in_flight, turns.clone());
+        servers.push(Arc::new(Server::new(address, client, key.clone(), in_flight)));
     }
-    Ok(Fleet::new(servers, options.in_flight, options.attempts))
+    Ok(Fleet::new(servers, turns, options.attempts))
 }
 
 /// The thread: meets the servers, then serves orders until nobody can give any more.
@@ -161,15 +174,11 @@ async fn work(
     }
     let (service, told) = match discovered {
         Ok(Discovered { model, form, notes }) => {
-            let limits = Limits {
-                context: model.context,
-                in_flight: options.in_flight.max(1) * fleet.servers.len(),
-                question: 0,
-            };
+            let context = model.context;
             let eos = model.eos.first().copied();
             let named = identity(&model, &form, options.weights.as_ref());
             let features = ServerFeatures::of(&model);
-            let told = Met { identity: named, features, limits, eos, notes };
+            let told = Met { identity: named, features, context, eos, notes };
             let service = Service::new(fleet, asked(model, options.weights.as_ref()), form);
             (Some(service), Ok(told))
         }
@@ -257,7 +266,8 @@ impl Policy for HttpPolicy {
     }
 
     fn limits(&self) -> Limits {
-        self.limits
+        let in_flight = self.servers.iter().map(|server| server.worthwhile()).sum();
+        Limits { context: self.context, in_flight, question: 0 }
     }
 
     fn notes(&self) -> &[String] {

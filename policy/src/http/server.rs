@@ -2,7 +2,7 @@
 //!
 //! A reply is read piece by piece up to a limit of bytes, and the key is taken out of it first.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
@@ -13,6 +13,7 @@ use super::address::Address;
 use super::api_key::{API_KEY, ApiKey};
 use super::client::lost;
 use super::fault::{Busy, Fault};
+use super::gate::Gate;
 use super::health::Health;
 use super::slots::Slots;
 
@@ -47,9 +48,9 @@ impl Server {
         address: Address,
         client: Client,
         key: Option<ApiKey>,
-        in_flight: usize,
+        (in_flight, turns): (usize, Arc<Gate>),
     ) -> Self {
-        let slots = Slots::new(in_flight.max(1));
+        let slots = Slots::new(in_flight, turns);
         let (health, listed) = (Health::default(), OnceLock::new());
         Self { address, client, key, slots, health, listed, company: RwLock::default() }
     }
@@ -57,6 +58,21 @@ impl Server {
     /// Requests that wait for it or are worked on.
     pub(super) fn load(&self) -> usize {
         self.slots.load()
+    }
+
+    /// Requests that it is given at once at present.
+    pub(super) fn limit(&self) -> usize {
+        self.slots.limit()
+    }
+
+    /// Requests that are worth having at once.
+    pub(super) fn worthwhile(&self) -> usize {
+        self.slots.worthwhile()
+    }
+
+    /// Takes note of tokens that it generated.
+    pub(super) fn generated(&self, tokens: usize) {
+        self.slots.generated(tokens);
     }
 
     /// Remembers which of the models in its list is meant.

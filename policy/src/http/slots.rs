@@ -1,48 +1,44 @@
 //! How many requests a server is given at once, and how many it has.
 //!
-//! The number begins at the upper limit and follows what the server says: it is halved, at most once a
-//! second, when the server refuses work for want of room (429, 408), and grows by one
-//! for every round of answers (additive increase, multiplicative decrease, as in TCP). Requests wait
-//! in the order in which they came. Every count is given back when a request ends, also when whoever
-//! asked has stopped waiting.
+//! The number is what [`ConcurrencyLimit`] finds. Requests wait in the order in which they came. Every count is
+//! given back when a request ends, also when whoever asked has stopped waiting.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
-/// Refusals within this time are one overload: the requests in flight at the time all fail.
-const ONE_OVERLOAD: Duration = Duration::from_secs(1);
+use super::gate::{Gate, Permit};
+use super::limit::ConcurrencyLimit;
 
 /// The slots of one server.
 pub(super) struct Slots {
-    free: Semaphore,
+    gate: Gate,
+    /// The turns of the candidates of all servers: there are as many as slots.
+    turns: Arc<Gate>,
     /// Requests that wait for a slot or have one.
     load: AtomicUsize,
-    size: Mutex<Size>,
-}
-
-struct Size {
-    limit: usize,
-    most: usize,
-    /// Slots in use that are to go when they are given back.
-    excess: usize,
-    /// Answers since the limit last grew.
-    answers: usize,
-    halved: Option<Instant>,
+    limit: Mutex<ConcurrencyLimit>,
+    begun: Instant,
 }
 
 /// A request's slot.
 pub(super) struct Slot<'a> {
     slots: &'a Slots,
-    permit: Option<SemaphorePermit<'a>>,
+    _permit: Option<Permit<'a>>,
 }
 
 impl Slots {
-    pub(super) fn new(most: usize) -> Self {
-        let size = Size { limit: most, most, excess: 0, answers: 0, halved: None };
-        Self { free: Semaphore::new(most), load: AtomicUsize::new(0), size: Mutex::new(size) }
+    /// At most `most` slots, with as many `turns`.
+    pub(super) fn new(most: usize, turns: Arc<Gate>) -> Self {
+        let limit = ConcurrencyLimit::new(most);
+        turns.widen(limit.get());
+        Self {
+            gate: Gate::new(limit.get()),
+            turns,
+            load: AtomicUsize::new(0),
+            limit: Mutex::new(limit),
+            begun: Instant::now(),
+        }
     }
 
     /// Requests that wait for a slot or have one.
@@ -51,51 +47,57 @@ impl Slots {
         self.load.load(Ordering::Relaxed)
     }
 
+    /// How many slots there are at present.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).get()
+    }
+
+    /// Requests that are worth having at once: enough for the next limit to be tried.
+    pub(super) fn worthwhile(&self) -> usize {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).next_higher()
+    }
+
     /// Waits for a slot.
     pub(super) async fn take(&self) -> Slot<'_> {
         self.load.fetch_add(1, Ordering::Relaxed);
-        let mut slot = Slot { slots: self, permit: None };
-        // It is never closed.
-        slot.permit = self.free.acquire().await.ok();
+        let mut slot = Slot { slots: self, _permit: None };
+        slot._permit = Some(self.gate.enter().await);
         slot
     }
 
     /// Takes note of an answer.
     pub(super) fn answered(&self) {
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        size.answers += 1;
-        if size.answers < size.limit || size.limit >= size.most {
-            return;
-        }
-        (size.answers, size.limit) = (0, size.limit + 1);
-        match size.excess {
-            0 => self.free.add_permits(1),
-            _ => size.excess -= 1,
-        }
+        let load = self.load();
+        self.update(|limit, now| limit.answered(now, load));
+    }
+
+    /// Takes note of tokens that the server generated for an answer.
+    pub(super) fn generated(&self, tokens: usize) {
+        self.update(|limit, _| limit.generated(tokens));
     }
 
     /// Takes note that the server had no room.
     pub(super) fn overloaded(&self) {
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        if size.halved.is_some_and(|last| last.elapsed() < ONE_OVERLOAD) {
-            return;
+        self.update(|limit, now| limit.overloaded(now));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut ConcurrencyLimit, Duration)) {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = limit.get();
+        change(&mut limit, self.begun.elapsed());
+        let after = limit.get();
+        for gate in [&self.gate, &*self.turns] {
+            match after >= before {
+                true => gate.widen(after - before),
+                false => gate.narrow(before - after),
+            }
         }
-        let limit = (size.limit / 2).max(1);
-        size.excess += size.limit - limit;
-        (size.limit, size.answers, size.halved) = (limit, 0, Some(Instant::now()));
-        size.excess -= self.free.forget_permits(size.excess);
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.slots.load.fetch_sub(1, Ordering::Relaxed);
-        let Some(permit) = self.permit.take() else { return };
-        let mut size = self.slots.size.lock().unwrap_or_else(PoisonError::into_inner);
-        if size.excess > 0 {
-            size.excess -= 1;
-            permit.forget();
-        }
     }
 }
 
@@ -103,42 +105,21 @@ impl Drop for Slot<'_> {
 mod tests {
     use super::*;
 
-    fn limit(slots: &Slots) -> usize {
-        slots.size.lock().unwrap().limit
-    }
-
     #[test]
-    fn the_limit_halves_at_once_and_grows_by_one_a_round() {
-        let slots = Slots::new(8);
+    fn slots_and_turns_follow_the_limit() {
+        let turns = Arc::new(Gate::new(3));
+        let slots = Slots::new(8, turns.clone());
         slots.overloaded();
-        slots.overloaded();
-        assert_eq!((limit(&slots), slots.free.available_permits()), (4, 4), "once a second");
+        assert_eq!((slots.limit(), slots.gate.free(), turns.free()), (4, 4, 7));
         (0..4).for_each(|_| slots.answered());
-        assert_eq!((limit(&slots), slots.free.available_permits()), (5, 5));
-        (0..500).for_each(|_| slots.answered());
-        assert_eq!((limit(&slots), slots.free.available_permits()), (8, 8));
-    }
-
-    #[test]
-    fn slots_in_use_go_when_they_are_given_back() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let slots = Slots::new(4);
-            let [a, b, c] = [slots.take().await, slots.take().await, slots.take().await];
-            slots.overloaded();
-            assert_eq!((slots.load(), slots.free.available_permits()), (3, 0));
-            drop(a);
-            assert_eq!((slots.load(), slots.free.available_permits()), (2, 0));
-            drop((b, c));
-            assert_eq!((slots.load(), slots.free.available_permits()), (0, 2));
-        });
+        assert_eq!((slots.limit(), slots.gate.free(), turns.free()), (5, 5, 8));
     }
 
     #[test]
     fn who_stops_waiting_is_counted_no_longer() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let slots = Slots::new(1);
+            let slots = Slots::new(1, Arc::new(Gate::new(0)));
             let held = slots.take().await;
             let mut waiting = Box::pin(slots.take());
             assert!(
@@ -151,7 +132,7 @@ mod tests {
             drop(waiting);
             assert_eq!(slots.load(), 1);
             drop(held);
-            assert_eq!((slots.load(), slots.free.available_permits()), (0, 1));
+            assert_eq!((slots.load(), slots.gate.free()), (0, 1));
         });
     }
 }

@@ -46,11 +46,12 @@ pub(crate) fn ask_in_order(
     seen: &mut dyn FnMut(Result<Response, PolicyError>) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     let (reply, answers) = unbounded();
-    let width = policy.limits().in_flight.max(1) as u64;
     let mut requests = requests.into_iter().fuse();
     let (mut asked, mut next) = (0, 0);
     let mut early = BTreeMap::new();
     loop {
+        // It may change while servers are learnt to know.
+        let width = policy.limits().in_flight.max(1) as u64;
         while asked < next + width
             && let Some(request) = requests.next()
         {

@@ -128,8 +128,9 @@ impl Evaluation<'_> {
         let (reply, answers) = unbounded();
         let mut window =
             Window { policy, problems, plan, reply, early: BTreeMap::new(), submitted: 0 };
-        let width = policy.limits().in_flight.max(1);
         for next in 0..problems.len() {
+            // It may change while servers are learnt to know.
+            let width = policy.limits().in_flight.max(1);
             window.fill((next + width).min(problems.len()));
             while !matches!(window.early.get(&next), Some(State::Done(_))) {
                 let answered = receive(&answers, &plan.cancel)?;

@@ -1,14 +1,14 @@
 //! Fleets of servers that fail, hang, go down and come back: every candidate arrives exactly once, and
 //! equals the candidate from a server without failures.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::stream_key;
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
-    Boundary, Candidate, Policy, PolicyError, PromptOptions, Request, ServerOptions, call,
+    Boundary, Candidate, Policy, PolicyError, PromptOptions, Request, Response, ServerOptions, call,
 };
 use serde_json::json;
 
@@ -115,6 +115,41 @@ fn a_request_that_fails_leaves_nothing_in_flight() {
     let many = regrowth_policy::Propose { keys: (0..12).collect(), ..request("Q", Boundary::End) };
     assert!(matches!(call(&policy, Request::Propose(many)), Err(PolicyError::Request(_))));
     soon("requests in flight", || policy.in_flight() == [0]);
+}
+
+#[test]
+fn the_requests_in_flight_are_as_many_as_the_server_works_on() {
+    let vllm = dialects::vllm(Arc::new(script));
+    // One request at a time.
+    let place = Mutex::new(());
+    let mock = Mock::start(move |asked: &Asked| {
+        if asked.path == "/v1/completions" {
+            let _held = place.lock().unwrap_or_else(PoisonError::into_inner);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        vllm(asked)
+    });
+    let many =
+        regrowth_policy::Propose { keys: (0..2000).collect(), ..request("Q", Boundary::Newline) };
+    let candidates = |most: usize| {
+        let policy = meet(&[&mock], &ServerOptions { in_flight: most, ..options() });
+        let begun = policy.concurrency();
+        let mut fewest = begun[0];
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| call(&policy, Request::Propose(many.clone())));
+            while !asked.is_finished() {
+                fewest = fewest.min(policy.concurrency()[0]);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let Ok(Ok(Response::Candidates(found))) = asked.join() else { panic!("no candidates") };
+            (begun, fewest, found.candidates)
+        })
+    };
+    let (begun, fewest, found) = candidates(256);
+    assert!(begun == [32] && fewest <= 8, "{begun:?} {fewest}");
+    let (begun, _, one_by_one) = candidates(1);
+    assert_eq!(begun, [1]);
+    assert!(found == one_by_one, "other candidates");
 }
 
 #[test]
