@@ -26,6 +26,10 @@ use regrowth_policy::{
     StopAt,
 };
 
+/// That of the programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Requests that an endpoint works on at once.
 const PLACES: usize = 64;
 /// Candidates of an expansion, a request each.

@@ -24,7 +24,9 @@ const LEAST_ANSWERS: usize = 64;
 /// The share of an increase of the requests in flight that must come back as work done for the higher limit to
 /// be taken (a doubling must bring a tenth), and the share below which the lower one is.
 const WORTH_RAISING: f64 = 0.1;
-const WORTH_KEEPING: f64 = 0.05;
+const WORTH_KEEPING: f64 = 0.08;
+/// The share below which what was gained may be luck: the lower limit is tried again before the next one.
+const SURE: f64 = 0.5;
 
 /// The share of the limit that must be in flight for a window to tell anything about it.
 const SATURATED: f64 = 0.8;
@@ -178,38 +180,54 @@ impl ConcurrencyLimit {
         match (self.phase, self.kept) {
             // Whoever asks has not enough to ask: nothing is seen of the limit, and what was is getting old.
             (Phase::Keep(_), _) if !saturated => self.kept = None,
-            (Phase::Keep(rest), kept) => {
-                let changed = kept.is_some_and(|kept| kept.is_other(measured));
-                self.kept = Some(kept.filter(|_| !changed).map_or(measured, |k| k.with(measured)));
-                if changed {
-                    self.rest = 0;
-                }
-                match rest {
-                    1.. if !changed => self.phase = Phase::Keep(rest - 1),
-                    _ => self.try_another(),
-                }
-            }
+            (Phase::Keep(rest), _) => self.watch(measured, rest),
             (Phase::Try { instead_of }, Some(kept)) => {
                 let raised = self.limit > instead_of;
                 let (low, high) = if raised { (kept, measured) } else { (measured, kept) };
-                let share = low.share_of_increase(high);
-                let better = match share {
-                    Some(share) if raised => share >= WORTH_RAISING,
-                    Some(share) => saturated && share <= WORTH_KEEPING,
-                    None => false,
-                };
-                if better {
-                    self.kept = Some(measured);
-                    // The other side is known: it was left for this one.
-                    self.rest = FIRST_REST;
-                    return self.try_another();
-                }
-                self.raise = !raised;
-                self.keep(instead_of, self.rest);
-                self.rest = (2 * self.rest).clamp(FIRST_REST, LONGEST_REST);
+                let share = low.share_of_increase(high).filter(|_| raised || saturated);
+                self.choose(measured, instead_of, share);
             }
             _ => self.keep(self.limit, 0),
         }
+    }
+
+    /// Takes note of what is done at the limit that is kept, and tries another one after `rest` windows or when the
+    /// server has changed.
+    fn watch(&mut self, measured: Measured, rest: u32) {
+        let changed = self.kept.is_some_and(|kept| kept.is_other(measured));
+        let same = self.kept.filter(|_| !changed);
+        self.kept = Some(same.map_or(measured, |kept| kept.with(measured)));
+        if changed {
+            self.rest = 0;
+        }
+        match rest {
+            1.. if !changed => self.phase = Phase::Keep(rest - 1),
+            _ => self.try_another(),
+        }
+    }
+
+    /// Takes the limit that was tried, or the one `instead_of` which it was, by the `share` of the increase that
+    /// comes back as work done.
+    fn choose(&mut self, measured: Measured, instead_of: usize, share: Option<f64>) {
+        let raised = self.limit > instead_of;
+        let better = |share: f64| match raised {
+            true => share >= WORTH_RAISING,
+            false => share <= WORTH_KEEPING,
+        };
+        if !share.is_some_and(better) {
+            self.raise = !raised;
+            self.keep(instead_of, self.rest);
+            self.rest = (2 * self.rest).clamp(FIRST_REST, LONGEST_REST);
+            return;
+        }
+        self.kept = Some(measured);
+        if raised && share.is_some_and(|share| share < SURE) {
+            (self.raise, self.rest) = (false, 0);
+            return self.keep(self.limit, 0);
+        }
+        // The other side is known: it was left for this one.
+        self.rest = FIRST_REST;
+        self.try_another();
     }
 
     /// Tries the limit that is next, on the side where there is one.
@@ -279,208 +297,4 @@ impl Measured {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cmp::Reverse;
-    use std::collections::BinaryHeap;
-
-    use regrowth_datasets::stream_key;
-
-    use super::*;
-
-    /// A server with continuous batching: all requests on its places advance together, the others wait.
-    struct Simulated {
-        places: usize,
-        /// Seconds of a step, for a number of requests on places.
-        step: fn(usize) -> f64,
-        /// Whether a request in ten is a judge's question of one token.
-        mixed: bool,
-        /// By how much the time of a request differs beyond its tokens, as a share.
-        jitter: f64,
-    }
-
-    impl Simulated {
-        fn with(places: usize, step: fn(usize) -> f64) -> Self {
-            Self { places, step, mixed: true, jitter: 0.0 }
-        }
-    }
-
-    /// What happened while requests were answered.
-    struct Seen {
-        limits: Vec<usize>,
-        tokens_per_second: f64,
-    }
-
-    impl Seen {
-        /// The limit for most of the second half.
-        fn found(&self) -> usize {
-            let mut half = self.limits[self.limits.len() / 2..].to_vec();
-            half.sort_unstable();
-            half[half.len() / 2]
-        }
-    }
-
-    /// A client that always has something to ask.
-    struct Client {
-        limit: ConcurrencyLimit,
-        /// A limit that is kept, to compare with.
-        fixed: Option<usize>,
-        now: f64,
-        asked: u64,
-    }
-
-    impl Client {
-        fn new(most: usize) -> Self {
-            Self { limit: ConcurrencyLimit::new(most), fixed: None, now: 0.0, asked: 0 }
-        }
-
-        fn ask(&mut self, server: &Simulated, answers: usize) -> Seen {
-            let (begun, mut steps, mut tokens) = (self.now, 0.0, 0);
-            let mut limits = vec![];
-            // Requests on places, by the step at which they end, in thousandths.
-            let mut active: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
-            for _ in 0..answers {
-                let limit = self.fixed.unwrap_or(self.limit.get());
-                while active.len() < limit.min(server.places) {
-                    let (length, time) = self.draw(server);
-                    active.push(Reverse(((1e3 * (steps + time)) as u64, length)));
-                }
-                let Reverse((end, length)) = active.pop().unwrap();
-                let end = end as f64 / 1e3;
-                self.now += (end - steps).max(0.0) * (server.step)(active.len() + 1);
-                steps = end.max(steps);
-                let in_flight = self.limit.get();
-                self.limit.answered(Duration::from_secs_f64(self.now), in_flight);
-                self.limit.generated(length);
-                limits.push(self.limit.get());
-                tokens += length;
-            }
-            Seen { limits, tokens_per_second: tokens as f64 / (self.now - begun) }
-        }
-
-        /// Tokens of the next request, and the steps that it takes.
-        fn draw(&mut self, server: &Simulated) -> (usize, f64) {
-            self.asked += 1;
-            let drawn = stream_key(self.asked, &[b"length"]);
-            let length = match server.mixed && drawn.is_multiple_of(10) {
-                true => 1,
-                false => 4 + (drawn / 10 % 60) as usize,
-            };
-            let uniform = (drawn >> 11) as f64 / (1u64 << 53) as f64;
-            let straggles = if drawn % 50 == 7 { 1.0 + 4.0 * server.jitter } else { 1.0 };
-            let slower = straggles * (1.0 + server.jitter * (2.0 * uniform - 1.0));
-            (length, slower * (3.0 + length as f64))
-        }
-    }
-
-    fn flat(_: usize) -> f64 {
-        0.02
-    }
-
-    /// Half of the greatest throughput at 40 requests.
-    fn smooth(active: usize) -> f64 {
-        0.02 + 0.0005 * active as f64
-    }
-
-    #[test]
-    fn a_server_with_few_places_is_found_from_above() {
-        for places in [1, 4, 8, 16] {
-            let seen = Client::new(256).ask(&Simulated::with(places, flat), 20_000);
-            assert_eq!(seen.found(), places);
-        }
-    }
-
-    #[test]
-    fn a_large_server_is_found_from_below() {
-        for (places, found) in [(32, 32), (64, 64), (100, 128), (128, 128), (1000, 256)] {
-            let seen = Client::new(256).ask(&Simulated::with(places, flat), 40_000);
-            assert_eq!(seen.found(), found, "{places}");
-        }
-    }
-
-    #[test]
-    fn latency_that_grows_while_throughput_does_stops_nothing() {
-        // 90 % of the greatest throughput, at eight times the latency of a server without load.
-        let seen = Client::new(1024).ask(&Simulated::with(1000, smooth), 80_000);
-        assert!([256, 512].contains(&seen.found()), "{}", seen.found());
-    }
-
-    #[test]
-    fn a_limit_at_which_throughput_falls_is_left() {
-        // As where the cache of keys and values is too small for more than 96.
-        let thrashing =
-            |active: usize| if active > 96 { 0.02 * active as f64 / 48.0 } else { 0.02 };
-        let seen = Client::new(256).ask(&Simulated::with(1000, thrashing), 40_000);
-        assert_eq!(seen.found(), 64);
-    }
-
-    #[test]
-    fn jitter_and_stragglers_change_little() {
-        for (places, found) in [(8, 8), (64, 64), (128, 128)] {
-            for jitter in [0.2, 0.5] {
-                let server = Simulated { jitter, ..Simulated::with(places, flat) };
-                let seen = Client::new(256).ask(&server, 40_000);
-                assert!(
-                    (found..=2 * found).contains(&seen.found()),
-                    "{places} {jitter}: {}",
-                    seen.found()
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn trials_cost_little() {
-        for places in [8, 32, 128] {
-            let server = Simulated { jitter: 0.3, ..Simulated::with(places, flat) };
-            let mut client = Client::new(256);
-            client.ask(&server, 10_000);
-            let speed = client.ask(&server, 100_000).tokens_per_second;
-            client.fixed = Some(places);
-            let share = speed / client.ask(&server, 100_000).tokens_per_second;
-            assert!(share > 0.97, "{places}: {share}");
-        }
-    }
-
-    #[test]
-    fn a_server_that_changes_is_followed() {
-        let mut client = Client::new(256);
-        for (places, answers) in [(128, 30_000), (16, 30_000), (128, 30_000)] {
-            assert_eq!(client.ask(&Simulated::with(places, flat), answers).found(), places);
-        }
-        // Slower all the same: as many are in flight.
-        let slower = Simulated::with(128, |active| 3.0 * flat(active));
-        assert_eq!(client.ask(&slower, 60_000).found(), 128);
-    }
-
-    #[test]
-    fn the_bound_is_kept() {
-        for most in [1, 3, 40, 64] {
-            let seen = Client::new(most).ask(&Simulated::with(1000, flat), 10_000);
-            assert_eq!((seen.found(), seen.limits.iter().max()), (most, Some(&most)));
-        }
-    }
-
-    #[test]
-    fn who_asks_little_learns_nothing() {
-        let mut limit = ConcurrencyLimit::new(256);
-        for answer in 1..5_000 {
-            limit.answered(Duration::from_millis(10 * answer), 20);
-            limit.generated(30);
-        }
-        assert_eq!(limit.get(), START);
-    }
-
-    #[test]
-    fn a_refusal_halves_it_once_a_second_and_answers_raise_it_again() {
-        let mut limit = ConcurrencyLimit::new(8);
-        limit.overloaded(Duration::from_millis(100));
-        limit.overloaded(Duration::from_millis(900));
-        assert_eq!(limit.get(), 4, "once a second");
-        (0..4).for_each(|_| limit.answered(Duration::from_secs(1), 4));
-        assert_eq!(limit.get(), 5);
-        limit.overloaded(Duration::from_millis(1200));
-        assert_eq!(limit.get(), 2);
-        (0..100).for_each(|_| limit.answered(Duration::from_secs(2), 1));
-        assert_eq!(limit.get(), 5, "no further than to where it was refused");
-    }
-}
+mod tests;

@@ -86,13 +86,20 @@ impl<'a> Reply<'a> {
         list.pop().ok_or_else(|| self.bad("one element"))
     }
 
+    /// What `read` makes of the elements of a list; where it makes nothing of one, that was `expected`. The way to an
+    /// element is written only then: lists of tokens are long.
+    fn all<T>(&self, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Fault> {
+        let list = self.value.as_array().ok_or_else(|| self.bad("a list"))?;
+        let element = |(i, value)| {
+            let path = || format!("{}[{i}]", self.path);
+            read(value).ok_or_else(|| Self { value, path: path() }.bad(expected))
+        };
+        list.iter().enumerate().map(element).collect()
+    }
+
     /// A list of finite numbers.
     pub(super) fn numbers(&self) -> Result<Vec<f64>, Fault> {
-        let number = |reply: &Self| {
-            let number = reply.value.as_f64().filter(|number| number.is_finite());
-            number.ok_or_else(|| reply.bad("a finite number"))
-        };
-        self.list()?.iter().map(number).collect()
+        self.all("a finite number", |value| value.as_f64().filter(|number| number.is_finite()))
     }
 
     /// True or false.
@@ -112,35 +119,50 @@ impl<'a> Reply<'a> {
 
     /// A token id.
     pub(super) fn id(&self) -> Result<TokenId, Fault> {
-        let id = self.value.as_u64().and_then(|id| TokenId::try_from(id).ok());
-        id.ok_or_else(|| self.bad("a token id"))
+        id(self.value).ok_or_else(|| self.bad("a token id"))
     }
 
     /// A list of token ids.
     pub(super) fn ids(&self) -> Result<Vec<TokenId>, Fault> {
-        self.list()?.iter().map(Self::id).collect()
+        self.all("a token id", id)
     }
 
     /// A log-probability: finite and at most 0.
     pub(super) fn logp(&self) -> Result<f64, Fault> {
-        let logp = self.value.as_f64().filter(|l| l.is_finite() && *l <= LOGP_SLACK);
-        logp.map(|l| l.min(0.0)).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
+        logp(self.value).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
     }
 
     /// The log-probability of a token that was sampled or is scored. vLLM writes -9999 for what is no
     /// number, so nothing was sampled with that.
     pub(super) fn sampled_logp(&self) -> Result<f64, Fault> {
-        let logp = self.logp()?;
-        match logp > NO_LOGP {
-            true => Ok(logp),
-            false => Err(self.bad("the log-probability of a token, above -9999")),
-        }
+        self.logp()?;
+        sampled_logp(self.value).ok_or_else(|| self.bad(SAMPLED))
+    }
+
+    /// A list of those.
+    pub(super) fn sampled_logps(&self) -> Result<Vec<f32>, Fault> {
+        self.all(SAMPLED, |value| sampled_logp(value).map(|logp| logp as f32))
     }
 
     /// An error about this part.
     pub(super) fn bad(&self, expected: &str) -> Fault {
         Fault::Reply(format!("{}: expected {expected}, got {}", self.path, shown(self.value)))
     }
+}
+
+/// What [`Reply::sampled_logp`] expects.
+const SAMPLED: &str = "the log-probability of a token, above -9999";
+
+fn id(value: &Value) -> Option<TokenId> {
+    TokenId::try_from(value.as_u64()?).ok()
+}
+
+fn logp(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|l| l.is_finite() && *l <= LOGP_SLACK).map(|l| l.min(0.0))
+}
+
+fn sampled_logp(value: &Value) -> Option<f64> {
+    logp(value).filter(|l| *l > NO_LOGP)
 }
 
 /// The beginning of a value.

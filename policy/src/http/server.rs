@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::RwLock;
 
@@ -109,18 +110,20 @@ impl Server {
         self.json(path, &reply)
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Fault> {
         let reply = self.tell(path, body).await?;
         self.json(path, &reply)
     }
 
     /// Posts something of whose reply only the status counts; returns the reply as it came.
-    pub(super) async fn tell(&self, path: &str, body: &Value) -> Result<Vec<u8>, Fault> {
+    pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Fault> {
+        let body = serde_json::to_vec(body)
+            .map_err(|e| Fault::Refused(format!("{}: the request: {e}", self.url(path))))?;
         let request = self
             .client
             .post(self.url(path))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body.to_string());
+            .body(body);
         self.exchange(request, path).await
     }
 

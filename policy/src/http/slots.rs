@@ -18,6 +18,8 @@ pub(super) struct Slots {
     /// Requests that wait for a slot or have one.
     load: AtomicUsize,
     limit: Mutex<ConcurrencyLimit>,
+    /// What the limit is, for those who only look.
+    size: AtomicUsize,
     begun: Instant,
 }
 
@@ -36,6 +38,7 @@ impl Slots {
             gate: Gate::new(limit.get()),
             turns,
             load: AtomicUsize::new(0),
+            size: AtomicUsize::new(limit.get()),
             limit: Mutex::new(limit),
             begun: Instant::now(),
         }
@@ -49,7 +52,8 @@ impl Slots {
 
     /// How many slots there are at present.
     pub(super) fn limit(&self) -> usize {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner).get()
+        // Relaxed: as the load.
+        self.size.load(Ordering::Relaxed)
     }
 
     /// Requests that are worth having at once: enough for the next limit to be tried.
@@ -86,8 +90,12 @@ impl Slots {
         let before = limit.get();
         change(&mut limit, self.begun.elapsed());
         let after = limit.get();
+        if after == before {
+            return;
+        }
+        self.size.store(after, Ordering::Relaxed);
         for gate in [&self.gate, &*self.turns] {
-            match after >= before {
+            match after > before {
                 true => gate.widen(after - before),
                 false => gate.narrow(before - after),
             }

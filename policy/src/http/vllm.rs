@@ -4,6 +4,7 @@
 //! Every sampler setting is sent, or a model's own defaults would slip in.
 
 use regrowth_datasets::{Message, TokenId};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::completion::{Completed, Completion, End, Label, Scored, label_masses};
@@ -21,14 +22,63 @@ pub(super) const TOP: usize = 20;
 /// Name of a token under `return_tokens_as_token_ids`.
 const TOKEN_ID: &str = "token_id:";
 
-/// What every request has in common; sampling is greedy.
-fn body(model: &Model, prompt: &[TokenId], max_tokens: usize) -> Value {
-    json!({
-        "model": model.name, "prompt": prompt, "add_special_tokens": false,
-        "max_tokens": max_tokens, "temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0,
-        "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-        "skip_special_tokens": false, "return_tokens_as_token_ids": true,
-    })
+/// A request of `/v1/completions`. Ids are written as they lie in memory: made into JSON values first, the
+/// prompt is what a request costs most.
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    prompt: &'a [TokenId],
+    add_special_tokens: bool,
+    max_tokens: usize,
+    temperature: f64,
+    top_p: f64,
+    /// -1 keeps all.
+    top_k: i64,
+    min_p: f64,
+    repetition_penalty: f64,
+    presence_penalty: f64,
+    frequency_penalty: f64,
+    skip_special_tokens: bool,
+    return_tokens_as_token_ids: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_stop_str_in_output: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_logprobs: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_token_ids: Option<bool>,
+}
+
+impl<'a> Body<'a> {
+    /// What every request has in common; sampling is greedy.
+    fn new(model: &'a Model, prompt: &'a [TokenId], max_tokens: usize) -> Self {
+        Self {
+            model: &model.name,
+            prompt,
+            add_special_tokens: false,
+            max_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: -1,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            skip_special_tokens: false,
+            return_tokens_as_token_ids: true,
+            seed: None,
+            stop: None,
+            include_stop_str_in_output: None,
+            logprobs: None,
+            prompt_logprobs: None,
+            return_token_ids: None,
+        }
+    }
 }
 
 pub(super) async fn complete(
@@ -36,20 +86,23 @@ pub(super) async fn complete(
     server: &Server,
     ask: &Completion,
 ) -> Result<Completed, Fault> {
-    let mut body = body(model, &ask.prompt, ask.max_tokens);
     let sampling = &ask.sampling;
-    body["temperature"] = json!(sampling.temperature);
-    body["top_p"] = json!(sampling.top_p);
-    body["min_p"] = json!(sampling.min_p);
-    if sampling.top_k > 0 {
-        body["top_k"] = json!(sampling.top_k);
-    }
-    // A signed 64-bit number there.
-    body["seed"] = json!(ask.seed >> 1);
-    body["stop"] = json!(ask.stops);
-    body["include_stop_str_in_output"] = json!(true);
-    body["logprobs"] = json!(1);
-    body["return_token_ids"] = json!(true);
+    let body = Body {
+        temperature: sampling.temperature.into(),
+        top_p: sampling.top_p.into(),
+        min_p: sampling.min_p.into(),
+        top_k: match sampling.top_k {
+            0 => -1,
+            k => k as i64,
+        },
+        // A signed 64-bit number there.
+        seed: Some(ask.seed >> 1),
+        stop: Some(&ask.stops),
+        include_stop_str_in_output: Some(true),
+        logprobs: Some(1),
+        return_token_ids: Some(true),
+        ..Body::new(model, &ask.prompt, ask.max_tokens)
+    };
     let value = server.post(COMPLETIONS, &body).await?;
     let reply = Reply::new(&server.url(COMPLETIONS), &value);
     let choice = reply.field("choices")?.at(0)?;
@@ -58,8 +111,7 @@ pub(super) async fn complete(
         Some(ids) => ids.ids()?,
         None => logprobs.field("tokens")?.list()?.iter().map(named).collect::<Result<_, _>>()?,
     };
-    let logps = logprobs.field("token_logprobs")?.list()?;
-    let logps = logps.iter().map(|l| Ok(l.sampled_logp()? as f32)).collect::<Result<_, Fault>>()?;
+    let logps = logprobs.field("token_logprobs")?.sampled_logps()?;
     let end = match (choice.field("finish_reason")?.text()?, choice.optional("stop_reason")) {
         ("length", _) => End::Length,
         ("stop", Some(reason)) if reason.text().is_ok() => End::Stop,
@@ -87,8 +139,7 @@ pub(super) async fn labels(
     prompt: &[TokenId],
     labels: &[Label],
 ) -> Result<Option<Vec<f64>>, Fault> {
-    let mut body = body(model, prompt, 1);
-    body["logprobs"] = json!(TOP);
+    let body = Body { logprobs: Some(TOP), ..Body::new(model, prompt, 1) };
     let value = server.post(COMPLETIONS, &body).await?;
     let reply = Reply::new(&server.url(COMPLETIONS), &value);
     let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
@@ -111,8 +162,7 @@ pub(super) async fn score(
 ) -> Result<Scored, Fault> {
     let all = [prefix, continuation].concat();
     // At least one token is always generated there.
-    let mut body = body(model, &all, 1);
-    body["prompt_logprobs"] = json!(1);
+    let body = Body { prompt_logprobs: Some(1), ..Body::new(model, &all, 1) };
     let value = server.post(COMPLETIONS, &body).await?;
     let reply = Reply::new(&server.url(COMPLETIONS), &value);
     let places = reply.field("choices")?.at(0)?.field("prompt_logprobs")?.list_of(all.len())?;
