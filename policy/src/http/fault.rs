@@ -1,44 +1,44 @@
-//! What can go wrong between this program and a server, by what to do about it.
+//! Faults between this program and a server, classified by the reaction.
 
 use std::time::Duration;
 
 use crate::PolicyError;
 
-/// Why one exchange failed.
+/// Reason for which a request failed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Fault {
-    /// Nobody answers there: another server, or the same one later.
+    /// No connection: try another server, or the same one later.
     Down(String),
-    /// The two ends agree on no protocol: TLS against none, or a certificate that is not trusted.
-    /// Another server may do.
+    /// The two ends do not agree on a protocol: TLS on one side only, or a certificate that is not trusted.
+    /// Try another server.
     Protocol(String),
-    /// The server is there and asks for patience (429, 5xx).
+    /// The server answered that it cannot serve the request now (429, 5xx).
     Busy {
-        /// What it says of itself.
+        /// Kind of the condition.
         kind: Busy,
-        /// What it said.
+        /// The server's message.
         detail: String,
-        /// How long it asks to wait.
+        /// Pause that the server requests; `None` if it requests none.
         after: Option<Duration>,
     },
-    /// What came is no reply, such as JSON that is cut off: the way here may be bad.
+    /// Not a valid reply, such as truncated JSON: the connection may be at fault, so retry.
     Garbled(String),
-    /// The server refuses this request; it would again.
+    /// The server refuses this request and would refuse it again.
     Refused(String),
-    /// The server's answer cannot be used.
+    /// The reply is valid but cannot be used.
     Reply(String),
-    /// The server cannot do what is asked for.
+    /// The server does not support the requested operation.
     Unsupported(String),
 }
 
-/// What a server that asks for patience says of itself.
+/// Reason for which a server cannot serve a request now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Busy {
-    /// It has too much to do (429, 408).
+    /// Overloaded (429, 408).
     Overloaded,
-    /// It is starting, or draining before it ends (503).
+    /// Starting, or draining before it exits (503).
     NotReady,
-    /// It failed at this request (other 5xx).
+    /// Failed on this request (other 5xx).
     Failed,
 }
 
@@ -62,7 +62,7 @@ impl Fault {
         matches!(self, Self::Down(_) | Self::Protocol(_) | Self::Busy { .. } | Self::Garbled(_))
     }
 
-    /// The failure of one request while servers answer others: it ends this one alone.
+    /// The failure of one request while servers answer others: only this request ends.
     pub(super) fn of_one_request(self) -> Self {
         let detail = format!("{self}; the servers answer other requests, but never this one");
         match self {
@@ -86,7 +86,7 @@ impl From<Fault> for PolicyError {
 }
 
 impl From<PolicyError> for Fault {
-    /// Errors of this side (a template, a tokenizer file) end a request as a refusal does.
+    /// Errors on this side (a template, a tokenizer file) end a request like a refusal.
     fn from(error: PolicyError) -> Self {
         Self::Refused(error.to_string())
     }

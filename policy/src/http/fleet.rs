@@ -1,9 +1,9 @@
-//! Several servers of one model: who is asked, and what happens when one does not answer.
+//! Several servers of one model: choice of a server, retries and failover.
 //!
-//! Requests that begin alike go to one server, so that its prefix cache is of use, unless that one
-//! is out or has much more to do than another. Repeated requests carry the same seeds, so who
-//! answers in the end, and after which pause, changes no result. A request is answered once: what an
-//! earlier attempt draws after all has nobody that listens.
+//! Requests with the same prefix go to the same server, so that its prefix cache is used, unless that server
+//! is down or much busier than another. Retries carry the same seeds, so the server that answers and the
+//! pauses before it do not change the result. Each request is answered once: if an earlier attempt still
+//! produces an answer, that answer is discarded.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,52 +17,53 @@ use super::health::{FIRST_LOOK, LONGEST_LOOK};
 use super::lora::Lora;
 use super::server::Server;
 
-/// Tokens that decide the server of a prefix, behind those with which all prompts begin: a system's turn
-/// and worked examples are the same for all problems (as many as decide a shard of the engine here).
+/// Number of tokens after the common beginning of all prompts (system message, few-shot examples) that are
+/// hashed to choose a server. The same number as in the engine's router.
 const ROUTE_TOKENS: usize = 24;
 
-/// Requests that a server may have above the least busy one, beside their limits, before affinity gives way.
+/// A prefix stays with its server until that server's load exceeds that of the least busy one by this many
+/// requests, relative to their limits.
 const AFFINITY_SLACK: usize = 16;
 
-/// The first pause after a failure; it doubles up to the longest.
+/// First pause after a failure; it doubles up to the longest.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// How many times as often a request is tried while servers answer others: then it is luck, or the
-/// request itself that a server cannot stand.
+/// Factor on `attempts` while other requests still succeed. A request that fails this often is given up: the
+/// servers work, so the request itself is probably at fault.
 const WHILE_OTHERS_SUCCEED: u32 = 4;
 
-/// The servers, and how often a request is tried.
+/// The servers, and the retry policy.
 pub(super) struct Fleet {
     pub(super) servers: Vec<Arc<Server>>,
-    /// Times that a request is tried, at least 1.
+    /// Number of attempts per request, at least 1.
     pub(super) attempts: u32,
-    /// Requests that were answered.
+    /// Number of answered requests.
     answered: AtomicU64,
-    /// What all prompts so far begin with, and how much that is.
+    /// Common beginning of all prompts so far, and its length.
     head: Mutex<Option<Vec<TokenId>>>,
     head_len: AtomicUsize,
-    /// The adapter that is asked, where it is one.
+    /// The LoRA adapter that requests name; `None` if they use the base model.
     lora: Option<Lora>,
-    /// Candidates that are worked on at once.
+    /// Limits the number of candidates that are sampled at once.
     turns: Arc<Gate>,
 }
 
-/// The failed attempts of a request.
+/// Failed attempts of a request.
 #[derive(Default)]
 struct Tries {
-    /// Since any request was answered.
+    /// Failed attempts since any request last succeeded.
     in_vain: u32,
     all: u32,
-    /// Answers to all requests at the last attempt.
+    /// Value of `Fleet::answered` at the last failed attempt.
     answered: u64,
 }
 
 impl Fleet {
-    /// `servers` that share these turns.
+    /// Creates a fleet of `servers` that share the permits `turns`.
     pub(super) fn new(servers: Vec<Arc<Server>>, turns: Arc<Gate>, attempts: u32) -> Self {
-        // With slack, or candidates that wait for one server would keep the others idle.
+        // Slack: otherwise candidates that wait for one server would leave the others idle.
         turns.widen(AFFINITY_SLACK * servers.len().saturating_sub(1));
         Self {
             servers,
@@ -75,11 +76,11 @@ impl Fleet {
         }
     }
 
-    /// Takes note of the prompt of a problem.
+    /// Updates the common beginning of all prompts with the prompt of a problem.
     pub(super) fn note_prompt(&self, ids: &[TokenId]) {
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let common = match &*head {
-            // Of one prompt nothing is known to be common.
+            // With only one prompt seen, the common beginning is not known yet.
             None => 0,
             Some(head) => head.iter().zip(ids).take_while(|(a, b)| a == b).count(),
         };
@@ -90,7 +91,7 @@ impl Fleet {
         self.head_len.store(common, Ordering::Relaxed);
     }
 
-    /// What decides the server of a prefix.
+    /// The tokens of a prefix that choose its server.
     fn route(&self, prefix: &[TokenId]) -> u64 {
         let head = self.head_len.load(Ordering::Relaxed);
         let own = prefix.iter().take(head + ROUTE_TOKENS);
@@ -98,8 +99,8 @@ impl Fleet {
         stream_key(0, &[&bytes])
     }
 
-    /// Loads an adapter on every server that is up; the others get it when they refuse a request for
-    /// want of it.
+    /// Loads an adapter on every server that is up; the others get it when they refuse a request because the
+    /// adapter is missing.
     pub(super) async fn load(&mut self, lora: Lora) -> Result<(), Fault> {
         let (mut loaded, mut lost) = (false, None);
         for server in &self.servers {
@@ -113,14 +114,14 @@ impl Fleet {
         if loaded { Ok(()) } else { lost.map_or(Ok(()), Err) }
     }
 
-    /// Waits until a candidate may begin; it is held until the candidate is complete. A candidate takes
-    /// several requests, and one that has begun goes before those that have not: its prefix is still
-    /// in the server's cache, and a stop loses little.
+    /// Waits until a candidate may begin. The permit is held until the candidate is complete. A candidate
+    /// takes several requests; finishing begun candidates before starting others keeps their prefixes in the
+    /// server's cache and loses little work if the run is stopped.
     pub(super) async fn turn(&self) -> Permit<'_> {
         self.turns.enter().await
     }
 
-    /// Tries `ask` until it succeeds or fails for good; each time with the server that suits best.
+    /// Calls `ask` until it succeeds or fails for good, each time with the most suitable server.
     pub(super) async fn ask<T, F>(
         &self,
         prefix: &[TokenId],
@@ -145,7 +146,7 @@ impl Fleet {
                     }
                 }
                 done => {
-                    // Relaxed: a count that nothing is ordered by.
+                    // Relaxed: no other memory access is ordered by this counter.
                     self.answered.fetch_add(1, Ordering::Relaxed);
                     return done;
                 }
@@ -163,7 +164,8 @@ impl Fleet {
             failed = Some(at);
             let up = |(i, other): (usize, &Arc<Server>)| i != at && other.health.is_up();
             let pause = match self.servers.iter().enumerate().any(up) {
-                // Somebody else takes it at once; if that is in vain, too, something is wrong with all.
+                // Another server is up: retry there almost at once. If that fails too, probably all servers
+                // are affected, so back off.
                 true if tries.in_vain == 1 => FIRST_PAUSE / 8,
                 _ => pause(&fault, tries.in_vain),
             };
@@ -171,8 +173,9 @@ impl Fleet {
         }
     }
 
-    /// Loads the adapter again on a server that refused a request: it may have been restarted. What keeps
-    /// it from that is returned; it passes when the server is started as it should be.
+    /// Loads the adapter again on a server that refused a request, because it may have been restarted.
+    /// Returns the fault if the adapter cannot be loaded. A refusal becomes a passing fault, because it ends
+    /// once the server is restarted with LoRA enabled.
     async fn restore(&self, server: &Server) -> Option<Fault> {
         let fault = self.lora.as_ref()?.ensure(server).await.err()?;
         Some(match fault {
@@ -188,12 +191,12 @@ impl Fleet {
         tries.answered = answered;
     }
 
-    /// The server that the prefix names, or the least busy one that is up; not the one that has `failed`
-    /// if another one is up.
+    /// The server that the prefix hashes to (its home); if it is down or too busy, the next server in ring
+    /// order that is up and not too busy. Not the server `failed` if another one is up.
     fn choose(&self, route: u64, failed: Option<usize>) -> usize {
         let count = self.servers.len();
         let home = (route % count as u64) as usize;
-        // From the home on around: the next one takes the prefixes of a lost server.
+        // In ring order from the home: the next server takes over the prefixes of a lost one.
         let order = (0..count).map(|i| (home + i) % count);
         let mut up: Vec<usize> = order.filter(|&i| self.servers[i].health.is_up()).collect();
         if up.len() > 1 {
@@ -201,15 +204,16 @@ impl Fleet {
         }
         let load = |i: usize| self.servers[i].load() as f64;
         let limit = |i: usize| self.servers[i].limit() as f64;
-        // In shares of their limits: what a server is done with in a second is in proportion to these.
+        // Loads are compared as shares of the limits, because the work that a server does per second is
+        // proportional to its limit.
         let least = up.iter().map(|&i| load(i) / limit(i)).fold(f64::INFINITY, f64::min);
         let close = up.into_iter().find(|&i| load(i) <= least * limit(i) + AFFINITY_SLACK as f64);
-        // Where nobody answers at present each has its turn.
+        // If no server is up, try them in turn.
         close.unwrap_or_else(|| failed.map_or(home, |last| (last + 1) % count))
     }
 }
 
-/// How long the next attempt is waited for after so many `in_vain`, where nobody else takes it.
+/// Pause before the next attempt after `in_vain` attempts without any success.
 fn pause(fault: &Fault, in_vain: u32) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << in_vain.saturating_sub(1).min(10));
     match fault {
@@ -218,14 +222,15 @@ fn pause(fault: &Fault, in_vain: u32) -> Duration {
     }
 }
 
-/// Between all and one and a half of a pause, so that requests that failed together do not come back
-/// together. It is drawn from what the request begins with; no result depends on it.
+/// The pause times a factor between 1 and 1.5, so that requests that failed together do not retry together.
+/// The factor is derived from the request's prefix; no result depends on it.
 fn jittered(pause: Duration, route: u64, tried: u32) -> Duration {
     let drawn = stream_key(u64::from(tried), &[b"jitter", &route.to_le_bytes()]);
     pause.mul_f64(1.0 + 0.5 * (drawn >> 11) as f64 / (1u64 << 53) as f64)
 }
 
-/// Looks at a server that is out until it serves the model again, once for each time it goes out.
+/// Starts a task that polls a server that is down until it serves the model again; at most one task per
+/// outage.
 pub(super) fn look_after(server: &Arc<Server>) {
     if !server.health.claim_look() {
         return;

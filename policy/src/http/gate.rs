@@ -1,7 +1,7 @@
-//! A semaphore whose number of permits changes while they are in use.
+//! A semaphore whose number of permits can change while permits are in use.
 //!
-//! Who waits is let in in the order in which they came. Permits that are to go are taken from the free ones at
-//! once, and from those in use when they are given back.
+//! Waiters get permits in the order of arrival. Removing permits takes free ones at once and the others when
+//! they are returned.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,25 +10,25 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// The semaphore.
 pub(super) struct Gate {
     free: Semaphore,
-    /// Permits in use that are to go when they are given back.
+    /// Number of permits in use that are removed when they are returned.
     excess: Mutex<usize>,
 }
 
-/// A permit, given back when dropped.
+/// A permit; dropping it returns it.
 pub(super) struct Permit<'a> {
     gate: &'a Gate,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Gate {
-    /// A semaphore of so many permits.
+    /// Creates a semaphore with this many permits.
     pub(super) fn new(permits: usize) -> Self {
         Self { free: Semaphore::new(permits), excess: Mutex::new(0) }
     }
 
     /// Waits for a permit.
     pub(super) async fn enter(&self) -> Permit<'_> {
-        // It is never closed.
+        // The semaphore is never closed.
         Permit { gate: self, permit: self.free.acquire().await.ok() }
     }
 
@@ -40,14 +40,14 @@ impl Gate {
         self.free.add_permits(permits - kept);
     }
 
-    /// Takes permits away.
+    /// Removes permits.
     pub(super) fn narrow(&self, permits: usize) {
         let mut excess = self.excess.lock().unwrap_or_else(PoisonError::into_inner);
         *excess += permits;
         *excess -= self.free.forget_permits(*excess);
     }
 
-    /// Permits that nobody has.
+    /// Number of free permits.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.free.available_permits()

@@ -1,17 +1,17 @@
-//! Whether a server is given work: a circuit breaker that closes again by a health check.
+//! Circuit breaker of a server: open while the server is down, closed again by a health check.
 //!
-//! A server that cannot be reached, or says that it is not ready (503), gets no requests while others
-//! do. From then on its list of models is asked for, at pauses that double, until it answers and still
-//! serves the model; a server that came back with another one stays out.
+//! A server that cannot be reached, or reports that it is not ready (503), gets no requests while others do.
+//! Its list of models is then polled, with doubling pauses, until it answers and still serves the model; a
+//! server that comes back with another model stays down.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The first pause before a server that is out is looked at again; it doubles up to the longest.
+/// First pause before a server that is down is polled; it doubles up to the longest.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(200);
 pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
-/// Requests in a row that do not reach a server until it is out.
+/// Number of consecutive requests without a connection after which a server counts as down.
 const LOST: u32 = 3;
 
 /// A server's state.
@@ -22,11 +22,11 @@ pub(super) struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Requests in a row that did not reach it.
+    /// Number of consecutive requests that did not reach the server.
     lost: u32,
-    /// Whether somebody looks at it from time to time.
+    /// Whether a task polls the server.
     watched: bool,
-    /// Until when it asked to be left alone (Retry-After).
+    /// End of the pause that the server requested (Retry-After).
     busy_until: Option<Instant>,
 }
 
@@ -35,30 +35,30 @@ impl Health {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is given work.
+    /// Whether the server gets requests.
     pub(super) fn is_up(&self) -> bool {
         let state = self.state();
         state.lost < LOST && state.busy_until.is_none_or(|until| Instant::now() >= until)
     }
 
-    /// Whether it is out until a health check finds it well.
+    /// Whether the server is down until a health check succeeds.
     pub(super) fn is_out(&self) -> bool {
         self.state().lost >= LOST
     }
 
-    /// A request did not reach it.
+    /// Records a request that did not reach the server.
     pub(super) fn lost(&self) {
         let mut state = self.state();
         state.lost = state.lost.saturating_add(1);
     }
 
-    /// It was not there at the start.
+    /// Marks the server as down because it did not answer at the start.
     pub(super) fn take_out(&self) {
         self.state().lost = LOST;
     }
 
-    /// It answered a request. One that is out comes back by a health check alone: an answer may have
-    /// been on its way for long.
+    /// Records an answered request. It does not bring a server that is down back; only a health check does,
+    /// because the answer may belong to an old request.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         if state.lost < LOST {
@@ -66,17 +66,17 @@ impl Health {
         }
     }
 
-    /// A health check found it well.
+    /// Marks the server as up after a successful health check.
     pub(super) fn close(&self) {
         *self.state() = State::default();
     }
 
-    /// Whether the caller is to look at it from now on, as nobody does.
+    /// Whether the caller must start polling the server, because no task does.
     pub(super) fn claim_look(&self) -> bool {
         !std::mem::replace(&mut self.state().watched, true)
     }
 
-    /// It asks for patience.
+    /// Records the pause that the server requested.
     pub(super) fn leave(&self, pause: Duration) {
         self.state().busy_until = Some(Instant::now() + pause);
     }

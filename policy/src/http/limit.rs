@@ -1,49 +1,50 @@
-//! The number of requests in flight that a server is best given, found by watching what it gets done.
+//! Finds the best number of requests in flight for a server from its throughput.
 //!
-//! The limit is doubled as long as that raises the work done per second by a share of the increase that is
-//! worth it, and halved as long as that loses less than such a share (hill climbing on throughput). Latency
-//! alone would stop too early, as TCP Vegas and the gradient of Netflix' concurrency-limits do here: a server
-//! with continuous batching answers each request later and all of them faster. Work is counted in tokens, because
-//! a request for a step takes as long as its tokens, and a question to a judge has one.
+//! Hill climbing on throughput: the limit is doubled as long as throughput grows by at least a given share of
+//! the increase, and halved as long as it loses less than that. Rules based on latency (TCP Vegas, the
+//! gradient algorithm of Netflix's concurrency-limits) would stop too early: with continuous batching, more
+//! requests in flight raise the latency of each request and still raise the throughput. Throughput is counted
+//! in tokens, because the time of a request depends on its tokens; a judge's question has only one.
 //!
-//! Time is an argument, so that tests need no clock.
+//! The current time is an argument, so that tests need no clock.
 
 use std::time::Duration;
 
-/// The limit at the start at most: servers with fewer places are found from above, larger ones from below.
+/// Maximum initial limit. Servers with a smaller capacity are found by halving it, larger ones by doubling.
 const START: usize = 32;
 
-/// What an answer counts beside its tokens: its prompt takes about as long as so many (taste).
+/// Tokens added per answer for its prompt, which takes about as long as this many generated tokens (taste).
 const PROMPT_TOKENS: u64 = 4;
 
-/// Rounds of answers that a window is measured for, and the least number of answers: the requests that are
-/// cut by its ends are then a few percent of it.
+/// Length of a measurement window: this many answers per slot, and at least `LEAST_ANSWERS` in total.
+/// Requests that cross its ends are then a few percent of it.
 const ROUNDS: usize = 4;
 const LEAST_ANSWERS: usize = 64;
 
-/// The share of an increase of the requests in flight that must come back as work done for the higher limit to
-/// be taken (a doubling must bring a tenth), and the share below which the lower one is.
+/// Gain in throughput as a share of the increase in requests in flight: from `WORTH_RAISING` on the higher
+/// limit is taken (a doubling must bring 10 %), below `WORTH_KEEPING` the lower one.
 const WORTH_RAISING: f64 = 0.1;
 const WORTH_KEEPING: f64 = 0.08;
-/// The share below which what was gained may be luck: the lower limit is tried again before the next one.
+/// Share below which a gain may be noise: the lower limit is tried again before the next higher one.
 const SURE: f64 = 0.5;
 
-/// The share of the limit that must be in flight for a window to tell anything about it.
+/// Minimum share of the limit that must be in flight for a window to be informative.
 const SATURATED: f64 = 0.8;
-/// How many times as many requests must be in flight for two windows to be compared.
+/// Minimum ratio of the requests in flight of two windows for a comparison.
 const APART: f64 = 1.2;
 
-/// Windows between two trials in vain, once both sides were tried: the fewest, and the most after doubling.
+/// Windows between two unsuccessful trials once both sides were tried; doubled from the first value up to the
+/// second.
 const FIRST_REST: u32 = 16;
 const LONGEST_REST: u32 = 64;
 
-/// A change of the work done by this share, at an unchanged limit, means that the server has changed.
+/// A change in throughput by this share at an unchanged limit means that the server has changed.
 const CHANGED: f64 = 0.25;
 
-/// Weight of the newest window in the work done at the limit.
+/// Weight of the newest window in the moving average of the throughput.
 const NEWEST: f64 = 0.3;
 
-/// Refusals within this time are one overload: the requests in flight at the time all fail.
+/// Refusals within this time count as one overload, because all requests in flight at that time fail.
 const ONE_OVERLOAD: Duration = Duration::from_secs(1);
 
 /// The limit of one server.
@@ -53,32 +54,32 @@ pub(super) struct ConcurrencyLimit {
     most: usize,
     phase: Phase,
     window: Window,
-    /// What was done at the limit that is kept, while no other one is tried.
+    /// Throughput measured at the current limit while no other limit is tried.
     kept: Option<Measured>,
-    /// Whether a higher limit is tried next, else a lower one.
+    /// If true, a higher limit is tried next, otherwise a lower one.
     raise: bool,
-    /// Windows until another trial after the next one in vain; none while neither side was tried.
+    /// Number of windows to wait after the next unsuccessful trial; 0 until both sides were tried.
     rest: u32,
-    /// When the limit was last halved.
+    /// Time at which a refusal last halved the limit.
     halved: Option<Duration>,
 }
 
-/// What is being found out.
+/// State of the search for the best limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
-    /// The limit is kept; after so many windows another one is tried.
+    /// The limit is kept for this many more windows; then another one is tried.
     Keep(u32),
-    /// The limit is tried instead of this one.
+    /// The limit is on trial, in place of `instead_of`.
     Try { instead_of: usize },
-    /// The server refused work for want of room: one more for each round of answers, up to the limit at
-    /// which it did.
+    /// The server refused requests because it was overloaded. The limit grows by one per `limit` answers, up
+    /// to the limit at which the server refused.
     Recover { refused: usize, answers: usize },
 }
 
-/// Answers at one limit.
+/// Measurement window: the answers at one limit.
 #[derive(Debug, Default)]
 struct Window {
-    /// Answers that are left out: those to requests from before the limit changed.
+    /// Number of answers to ignore: they belong to requests from before the limit changed.
     skip: usize,
     begun: Duration,
     answers: usize,
@@ -87,22 +88,22 @@ struct Window {
     in_flight: u64,
 }
 
-/// What a window showed.
+/// Result of a window.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     /// Tokens per second.
     speed: f64,
-    /// Requests in flight, on average.
+    /// Mean number of requests in flight.
     in_flight: f64,
 }
 
 impl ConcurrencyLimit {
-    /// A limit of at most `most`, at least 1.
+    /// Creates a limit that never exceeds `most`; 0 counts as 1.
     pub(super) fn new(most: usize) -> Self {
         let most = most.max(1);
         let mut limit = most;
         while limit > START {
-            // Doubled again it ends at `most`.
+            // Halving repeatedly lets later doublings end exactly at `most`.
             limit = limit.div_ceil(2);
         }
         Self {
@@ -117,23 +118,23 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The limit at present.
+    /// The current limit.
     pub(super) fn get(&self) -> usize {
         self.limit
     }
 
-    /// The limit that may be tried after this one, or this one at the bound.
+    /// The next higher limit to try; the current one if it is the maximum.
     pub(super) fn next_higher(&self) -> usize {
         (2 * self.limit).min(self.most)
     }
 
-    /// Takes note of tokens that the server generated.
+    /// Counts tokens that the server generated.
     pub(super) fn generated(&mut self, tokens: usize) {
         self.window.tokens += tokens as u64;
     }
 
-    /// Takes note of an answer at the time `now`, when `in_flight` requests, this one among them, were on their
-    /// way or waited for a slot.
+    /// Records an answer at time `now`. `in_flight` is the number of requests that were in flight or waited
+    /// for a slot, including this one.
     pub(super) fn answered(&mut self, now: Duration, in_flight: usize) {
         if let Phase::Recover { refused, answers } = &mut self.phase {
             *answers += 1;
@@ -154,7 +155,8 @@ impl ConcurrencyLimit {
         window.answers += 1;
         window.tokens += PROMPT_TOKENS;
         window.in_flight += in_flight.min(self.limit) as u64;
-        // Whole rounds: servers that answer all requests at once are measured without a remainder.
+        // Windows hold whole rounds, so that servers that answer all requests at once are measured without a
+        // remainder.
         let rounds = ROUNDS.max(LEAST_ANSWERS.div_ceil(self.limit));
         if window.answers < rounds * self.limit || now <= window.begun {
             return;
@@ -164,7 +166,7 @@ impl ConcurrencyLimit {
         self.judge(measured);
     }
 
-    /// Takes note that the server had no room, at the time `now`.
+    /// Records at time `now` that the server refused a request because it was overloaded.
     pub(super) fn overloaded(&mut self, now: Duration) {
         if self.halved.is_some_and(|last| now.saturating_sub(last) < ONE_OVERLOAD) {
             return;
@@ -174,11 +176,12 @@ impl ConcurrencyLimit {
         self.limit = (self.limit / 2).max(1);
     }
 
-    /// Decides what follows from a window.
+    /// Chooses the next state after a complete window.
     fn judge(&mut self, measured: Measured) {
         let saturated = measured.in_flight >= SATURATED * self.limit as f64;
         match (self.phase, self.kept) {
-            // Whoever asks has not enough to ask: nothing is seen of the limit, and what was is getting old.
+            // The caller has too few requests to reach the limit, so the window shows nothing about it, and
+            // the earlier measurement becomes outdated.
             (Phase::Keep(_), _) if !saturated => self.kept = None,
             (Phase::Keep(rest), _) => self.watch(measured, rest),
             (Phase::Try { instead_of }, Some(kept)) => {
@@ -191,7 +194,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Takes note of what is done at the limit that is kept, and tries another one after `rest` windows or when the
+    /// Updates the throughput at the current limit, and tries another limit after `rest` windows or when the
     /// server has changed.
     fn watch(&mut self, measured: Measured, rest: u32) {
         let changed = self.kept.is_some_and(|kept| kept.is_other(measured));
@@ -206,8 +209,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Takes the limit that was tried, or the one `instead_of` which it was, by the `share` of the increase that
-    /// comes back as work done.
+    /// Chooses between the limit on trial and `instead_of`. `share` is the gain in throughput as a share of
+    /// the increase in requests in flight; `None` if it could not be measured.
     fn choose(&mut self, measured: Measured, instead_of: usize, share: Option<f64>) {
         let raised = self.limit > instead_of;
         let better = |share: f64| match raised {
@@ -225,12 +228,12 @@ impl ConcurrencyLimit {
             (self.raise, self.rest) = (false, 0);
             return self.keep(self.limit, 0);
         }
-        // The other side is known: it was left for this one.
+        // The other side needs no trial: the current limit was reached from there.
         self.rest = FIRST_REST;
         self.try_another();
     }
 
-    /// Tries the limit that is next, on the side where there is one.
+    /// Starts a trial of the next limit, on whichever side one exists.
     fn try_another(&mut self) {
         let instead_of = self.limit;
         let (higher, lower) = (self.next_higher(), (instead_of / 2).max(1));
@@ -255,7 +258,7 @@ impl ConcurrencyLimit {
     }
 
     fn set(&mut self, limit: usize) {
-        // All that was asked before has then been answered.
+        // By then all requests from before the change have been answered.
         let skip = self.limit.max(limit);
         self.window = Window { skip, ..Window::default() };
         self.limit = limit;
@@ -273,20 +276,20 @@ impl Window {
 }
 
 impl Measured {
-    /// The speed that `higher` has more, as a share of the requests that it has more in flight; `None` where these
-    /// are too close.
+    /// Gain in throughput of `higher` as a share of its increase in requests in flight; `None` if the two
+    /// numbers of requests are too close.
     fn share_of_increase(self, higher: Self) -> Option<f64> {
         let increase = higher.in_flight / self.in_flight;
         (increase >= APART).then(|| (higher.speed / self.speed - 1.0) / (increase - 1.0))
     }
 
-    /// Whether the server has changed between the two.
+    /// Whether the server has changed between the two measurements.
     fn is_other(self, newer: Self) -> bool {
         let ratio = newer.speed / self.speed;
         !(1.0 / (1.0 + CHANGED)..=1.0 + CHANGED).contains(&ratio)
     }
 
-    /// The two together, the newer one with its weight.
+    /// Moving average of both; the newer one has weight [`NEWEST`].
     fn with(self, newer: Self) -> Self {
         let mean = |old: f64, new: f64| old + NEWEST * (new - old);
         Self {

@@ -1,6 +1,6 @@
-//! One server: bounded, timed exchanges of JSON, and whether it answers at present.
+//! One server: JSON requests with limits on size and time, and the server's state.
 //!
-//! A reply is read piece by piece up to a limit of bytes, and the key is taken out of it first.
+//! A reply is read in chunks up to a limit of bytes, and the API key is removed from it before it is parsed.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,16 +18,16 @@ use super::gate::Gate;
 use super::health::Health;
 use super::slots::Slots;
 
-/// Bytes of a reply at most: log-probabilities of a long context with room to spare.
+/// Maximum size of a reply in bytes: ample for the log-probabilities of a long context.
 const REPLY_BYTES: usize = 64 << 20;
 
-/// Characters of a refusal that a message shows.
+/// Maximum number of characters of a refusal in an error message.
 const REFUSAL_SHOWN: usize = 400;
 
-/// What every server lists its models under.
+/// Path of the list of models, which every server has.
 pub(super) const MODELS: &str = "/v1/models";
 
-/// The longest pause that a server may ask for.
+/// Maximum pause that a server may request (Retry-After).
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A server and its state.
@@ -35,12 +35,12 @@ pub(super) struct Server {
     pub(super) address: Address,
     client: Client,
     key: Option<ApiKey>,
-    /// Requests that it is given at once.
+    /// Slots for requests in flight.
     slots: Slots,
     pub(super) health: Health,
-    /// The model that it listed at the start, where it lists some.
+    /// The model that the server listed at the start; unset if it lists none.
     listed: OnceLock<String>,
-    /// Written by who must be alone with the server, read by everybody else.
+    /// Write-locked by a request that must be alone on the server, read-locked by all others.
     pub(super) company: RwLock<()>,
 }
 
@@ -56,40 +56,40 @@ impl Server {
         Self { address, client, key, slots, health, listed, company: RwLock::default() }
     }
 
-    /// Requests that wait for it or are worked on.
+    /// Number of requests that wait for a slot or have one.
     pub(super) fn load(&self) -> usize {
         self.slots.load()
     }
 
-    /// Requests that it is given at once at present.
+    /// Current limit on requests in flight.
     pub(super) fn limit(&self) -> usize {
         self.slots.limit()
     }
 
-    /// Requests that are worth having at once.
+    /// Number of requests that are useful at once.
     pub(super) fn worthwhile(&self) -> usize {
         self.slots.worthwhile()
     }
 
-    /// Takes note of tokens that it generated.
+    /// Counts tokens that the server generated.
     pub(super) fn generated(&self, tokens: usize) {
         self.slots.generated(tokens);
     }
 
-    /// Remembers which of the models in its list is meant.
+    /// Stores which of the listed models is used.
     pub(super) fn serves(&self, name: &str) {
-        // Met several times while it starts: the first name stays.
+        // Called several times while the server starts; the first name is kept.
         let _ = self.listed.set(name.to_owned());
     }
 
-    /// It is to serve what another server lists.
+    /// Expects the server to serve the same model as another server lists.
     pub(super) fn serves_as(&self, other: &Self) {
         if let Some(name) = other.listed.get() {
             self.serves(name);
         }
     }
 
-    /// Whether it answers again and still serves the model.
+    /// Whether the server answers again and still serves the model.
     pub(super) async fn is_back(&self) -> bool {
         let answer = self.answer(self.client.get(self.url(MODELS)), MODELS).await;
         let Some(name) = self.listed.get() else {
@@ -100,7 +100,7 @@ impl Server {
         models.is_some_and(|all| all.iter().any(|m| m.get("id").is_some_and(|id| id == name)))
     }
 
-    /// Address of a path from the server's root.
+    /// URL of a path below the server's root.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address.root)
     }
@@ -115,7 +115,7 @@ impl Server {
         self.json(path, &reply)
     }
 
-    /// Posts something of whose reply only the status counts; returns the reply as it came.
+    /// Sends a POST request whose reply counts by its status alone. Returns the raw reply.
     pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Fault> {
         let body = serde_json::to_vec(body)
             .map_err(|e| Fault::Refused(format!("{}: the request: {e}", self.url(path))))?;
@@ -203,13 +203,13 @@ impl Server {
     }
 }
 
-/// Where a reply sends the client instead.
+/// Target of a redirect.
 fn location(response: &Response) -> Option<String> {
     let value = response.headers().get(header::LOCATION)?.to_str().ok()?;
     Some(value.chars().take(REFUSAL_SHOWN).collect())
 }
 
-/// Seconds that the server asks to wait, bounded.
+/// Pause that the server requests (Retry-After), bounded.
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = value.trim().parse().ok()?;

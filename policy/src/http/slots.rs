@@ -1,7 +1,7 @@
-//! How many requests a server is given at once, and how many it has.
+//! Slots of a server: the limit on its requests in flight, and their current number.
 //!
-//! The number is what [`ConcurrencyLimit`] finds. Requests wait in the order in which they came. Every count is
-//! given back when a request ends, also when whoever asked has stopped waiting.
+//! [`ConcurrencyLimit`] sets the limit. Requests wait in the order of arrival. A slot is returned when its
+//! request ends, even if the caller no longer waits for the answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +13,12 @@ use super::limit::ConcurrencyLimit;
 /// The slots of one server.
 pub(super) struct Slots {
     gate: Gate,
-    /// The turns of the candidates of all servers: there are as many as slots.
+    /// Permits to begin a candidate, shared by all servers: as many as there are slots in total.
     turns: Arc<Gate>,
-    /// Requests that wait for a slot or have one.
+    /// Number of requests that wait for a slot or have one.
     load: AtomicUsize,
     limit: Mutex<ConcurrencyLimit>,
-    /// What the limit is, for those who only look.
+    /// The current limit, readable without the lock.
     size: AtomicUsize,
     begun: Instant,
 }
@@ -30,7 +30,7 @@ pub(super) struct Slot<'a> {
 }
 
 impl Slots {
-    /// At most `most` slots, with as many `turns`.
+    /// Creates at most `most` slots, and adds as many permits to `turns`.
     pub(super) fn new(most: usize, turns: Arc<Gate>) -> Self {
         let limit = ConcurrencyLimit::new(most);
         turns.widen(limit.get());
@@ -44,19 +44,19 @@ impl Slots {
         }
     }
 
-    /// Requests that wait for a slot or have one.
+    /// Number of requests that wait for a slot or have one.
     pub(super) fn load(&self) -> usize {
-        // Relaxed: an estimate for choosing among servers, and exact once nobody asks any more.
+        // Relaxed: an estimate for choosing a server; exact once no request is in flight.
         self.load.load(Ordering::Relaxed)
     }
 
-    /// How many slots there are at present.
+    /// Current number of slots.
     pub(super) fn limit(&self) -> usize {
-        // Relaxed: as the load.
+        // Relaxed, for the same reason as the load.
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Requests that are worth having at once: enough for the next limit to be tried.
+    /// Number of requests that are useful at once: enough to try the next limit.
     pub(super) fn worthwhile(&self) -> usize {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner).next_higher()
     }
@@ -69,18 +69,18 @@ impl Slots {
         slot
     }
 
-    /// Takes note of an answer.
+    /// Records an answer.
     pub(super) fn answered(&self) {
         let load = self.load();
         self.update(|limit, now| limit.answered(now, load));
     }
 
-    /// Takes note of tokens that the server generated for an answer.
+    /// Counts tokens that the server generated for an answer.
     pub(super) fn generated(&self, tokens: usize) {
         self.update(|limit, _| limit.generated(tokens));
     }
 
-    /// Takes note that the server had no room.
+    /// Records that the server refused a request because it was overloaded.
     pub(super) fn overloaded(&self) {
         self.update(|limit, now| limit.overloaded(now));
     }
