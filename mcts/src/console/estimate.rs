@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 /// Number of finished items from which their mean work is used for the remaining items.
 const ENOUGH_ITEMS: u64 = 5;
 
+/// Minimum of counted work (simulations) for a speed. All trees in flight begin together, so the first
+/// simulations to finish say little: minutes of many trees would be charged to one simulation.
+const ENOUGH_WORK: f64 = 20.0;
+
 /// Minimum time of measurement for a speed.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
 
@@ -129,8 +133,9 @@ impl TimeEstimate {
         }
         let (base, since) = self.base?;
         let time = elapsed.checked_sub(since).filter(|time| *time >= ENOUGH_TIME)?;
+        let enough = if is_bound { ENOUGH_WORK } else { 0.0 };
         let speed = (done - base) / time.as_secs_f64();
-        let known = at.total > 0 && speed > 0.0;
+        let known = at.total > 0 && speed > 0.0 && done - base >= enough;
         let bound = if is_bound { Bound::AtMost } else { Bound::About };
         known.then(|| Remaining { seconds: left / speed, bound })
     }
@@ -221,6 +226,9 @@ mod tests {
             usage: Usage::default(),
         }));
         assert_eq!(estimate.remaining(at(0, 0), &meter, seconds(6)), None);
+        // The first simulations of many trees in flight say nothing about the speed.
+        count.store(59, Ordering::Relaxed);
+        assert_eq!(estimate.remaining(at(0, 0), &meter, seconds(16)), None);
         count.store(80, Ordering::Relaxed);
         // 40 more simulations in 10 seconds; at most 120 of 200 remain.
         let left = estimate.remaining(at(0, 0), &meter, seconds(16)).unwrap();
