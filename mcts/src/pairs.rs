@@ -1,7 +1,7 @@
 //! Extracts preference pairs from a finished tree: a pure function of the tree.
 //!
-//! The rules follow arXiv:2405.00451, section 2.2; [`PairConfig`] holds them. Dropped pairs are
-//! counted by reason. The *ensemble* is the judges that a tree holds anyway (self-evaluation, token
+//! The rules follow arXiv:2405.00451, section 2.2, and are set in [`PairConfig`]. Dropped pairs are counted
+//! by reason. The *ensemble* combines the judgements that a tree already contains (self-evaluation, token
 //! probability, share of right solutions below; [`Strength`]): it may drop, swap or soften pairs.
 
 mod config;
@@ -27,7 +27,7 @@ pub use self::joint::{JointCounts, JointPairs};
 pub use self::rows::extract_rows;
 pub use self::strength::{Ensemble, Strength};
 
-/// Pairs of one tree and what was left out.
+/// Pairs of one tree, and counts of the dropped ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExtractedPairs {
     /// The pairs, by depth and then by parent.
@@ -36,7 +36,7 @@ pub struct ExtractedPairs {
     pub sides: Vec<(u32, u32)>,
     /// Pairs whose sides the ensemble swapped.
     pub flipped: u64,
-    /// How many were left out, by reason.
+    /// Number of dropped pairs by reason; a tree that is dropped as a whole counts as 1.
     pub dropped: BTreeMap<DropReason, u64>,
 }
 
@@ -73,7 +73,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
     };
     if surplus > 0 {
         match config.keep {
-            // A stable sort: of equal margins the shallower parent stays.
+            // The sort is stable: of equal margins, the pair of the parent with the lower id stays.
             Keep::LargestMargins => found.sort_by(|a, b| b.1.margin.total_cmp(&a.1.margin)),
             Keep::First => by_place(&mut found),
         }
@@ -90,7 +90,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
 /// Node ids of (chosen, rejected), and the pair made of them.
 type PairWithIds = ((u32, u32), PreferencePair);
 
-/// Why the whole tree is skipped; `None` if it is not.
+/// Why the whole tree is dropped; `None` if it is not.
 fn tree_drop_reason(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
     if config.correct_only && !tree.correct {
         return Some(DropReason::TreeNotCorrect);
@@ -131,6 +131,7 @@ fn children_of(tree: &TreeRecord) -> Vec<Vec<u32>> {
 fn parents(tree: &TreeRecord, which: Parents) -> Vec<u32> {
     match which {
         Parents::Committed => {
+            // The last committed node ends the solution and has no children.
             let ended = tree.committed.len().saturating_sub(1);
             std::iter::once(0).chain(tree.committed[..ended].iter().copied()).collect()
         }
@@ -141,13 +142,13 @@ fn parents(tree: &TreeRecord, which: Parents) -> Vec<u32> {
     }
 }
 
-/// What the pairs of one tree are made of.
+/// Inputs from which the pairs of one tree are made.
 struct Extraction<'a> {
     tree: &'a TreeRecord,
     config: &'a PairConfig,
     /// Children of every node, by id.
     children: Vec<Vec<u32>>,
-    /// Verified solutions through every node: all and right ones.
+    /// Per node, the number of verified solutions through it, and how many of them are right.
     counts: Vec<(u64, u64)>,
 }
 
@@ -156,7 +157,7 @@ impl<'a> Extraction<'a> {
         Self { tree, config, children: children_of(tree), counts: tree.solutions_below() }
     }
 
-    /// The pair of two siblings, the better one first, or why they give none.
+    /// Returns the pair of two siblings, the better one first, or the reason why they give none.
     fn pair(&self, (chosen, rejected): (u32, u32)) -> Result<PairWithIds, DropReason> {
         let config = self.config;
         let node = |id: u32| &self.tree.nodes[id as usize];
@@ -189,7 +190,7 @@ impl<'a> Extraction<'a> {
         }
     }
 
-    /// The pair of these sides, with what the ensemble makes of it.
+    /// Assembles the pair of these sides, with the ensemble's changes to alpha or margin applied.
     fn assembled(
         &self,
         (chosen, rejected): (u32, u32),
@@ -209,16 +210,16 @@ impl<'a> Extraction<'a> {
         match (self.config.ensemble, strength) {
             (Ensemble::Soften, Some(strength)) => pair.alpha = strength.alpha(),
             (Ensemble::Margin, Some(strength)) => pair.margin = strength.mean,
-            // Swapped sides: the Q gap is negative, so the size of the mean strength is the margin.
+            // Swapped sides: the Q gap is negative, so the margin is the absolute value of the mean strength.
             (Ensemble::Flip, Some(strength)) if pair.margin < 0.0 => pair.margin = -strength.mean,
             _ => {}
         }
         Ok(((chosen, rejected), pair))
     }
 
-    /// Q of a step less the mean Q of all its siblings, at least one. With P(y beats j) =
-    /// sigmoid((Q_y - Q_j) / T) as in the `soft` loss, this is T times the mean of logit P over the
-    /// siblings j: the target of GPO (arXiv:2410.02197), whatever T is.
+    /// Q of a step minus the mean Q of its siblings, of which there is at least one. With P(y beats j) =
+    /// sigmoid((Q_y - Q_j) / T) as in the `soft` loss, this is T times the mean of logit P over the siblings
+    /// j: the target of GPO (arXiv:2410.02197), for any T.
     fn advantage(&self, id: u32) -> f64 {
         let q = |id: u32| self.tree.nodes[id as usize].q;
         let parent = self.tree.nodes[id as usize].parent.unwrap_or(0);
@@ -228,7 +229,7 @@ impl<'a> Extraction<'a> {
     }
 }
 
-/// Chosen and rejected children of a parent, better pairs first; none for fewer than two children.
+/// Chooses (chosen, rejected) children of a parent, better pairs first; empty for fewer than two children.
 fn choose(
     tree: &TreeRecord,
     config: &PairConfig,
@@ -238,7 +239,7 @@ fn choose(
     if siblings.len() < 2 {
         return Vec::new();
     }
-    // Best first. The sort is stable, so of equal Q the first child wins.
+    // Best first. The sort is stable, so among children of equal Q the first wins.
     let mut ranked = siblings.to_vec();
     ranked.sort_by(|&a, &b| tree.nodes[b as usize].q.total_cmp(&tree.nodes[a as usize].q));
     let rejected = match config.rejected {

@@ -1,7 +1,6 @@
-//! The rules for pairs as settings.
+//! Settings for the extraction of pairs.
 //!
-//! "paper" marks a default from Xie et al. 2024, "code" one from the authors' program, and
-//! "ours" our own.
+//! "paper" marks a default from Xie et al. 2024, "code" a default from the authors' code, and "ours" our own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use super::strength::Ensemble;
 use crate::config::{Strategy, is_default};
 use crate::{SearchConfig, SearchError, config};
 
-/// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
+/// Rules for the pairs of a tree. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairConfig {
@@ -22,9 +21,9 @@ pub struct PairConfig {
     /// Lower bound of the margin `Q_chosen - Q_rejected`, exclusive; must be at least 0 (default
     /// 0).
     pub min_margin: f64,
-    /// Fewest visits of the chosen side (default 0: paper).
+    /// Minimum number of visits of the chosen side (default 0: paper).
     pub min_visits_chosen: u64,
-    /// Fewest visits of the rejected side (default 0: paper).
+    /// Minimum number of visits of the rejected side (default 0: paper).
     pub min_visits_rejected: u64,
     /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1`, an option of the paper (default false).
     pub mixed: bool,
@@ -32,7 +31,7 @@ pub struct PairConfig {
     /// one (default false).
     #[serde(skip_serializing_if = "is_default")]
     pub outcome_contrast: bool,
-    /// What the judges of the tree together do to pairs (default off; Secrets of RLHF II,
+    /// What the ensemble of the tree's judges does to pairs (default off; Secrets of RLHF II,
     /// arXiv:2401.06080).
     #[serde(skip_serializing_if = "is_default")]
     pub ensemble: Ensemble,
@@ -44,12 +43,12 @@ pub struct PairConfig {
     /// existed read as false. A `--config` file without it takes the preset's value.
     #[serde(default)]
     pub solved_only: bool,
-    /// Pairs of one tree at most (default 8: paper).
+    /// Maximum number of pairs per tree (default 8: paper).
     pub max_per_tree: usize,
     /// Which pairs to keep if a tree has more (default those with the largest margins; ours).
     #[serde(skip_serializing_if = "is_default")]
     pub keep: Keep,
-    /// When the Q and the visits of a pair are taken (default at the end of the search).
+    /// When the Q and the visits of a pair are read (default: at the end of the search).
     #[serde(skip_serializing_if = "is_default")]
     pub values: PairValues,
     /// Whether a step with a single child is merged with it, repeatedly, into one longer step
@@ -58,10 +57,10 @@ pub struct PairConfig {
     /// Whether the label smoothing alpha of a pair comes from visit counts (default true, as in the
     /// paper); otherwise it is 0.
     pub smoothing: bool,
-    /// Joint pairs of a search, or of a round, at most (default 0: none; DOVE, arXiv:2404.00530). Each
-    /// prefers a right solution to a wrong one of another problem, takes the `sigmoid` loss, and has a
-    /// tree without contrast: one whose verified solutions are all right, or all wrong. The other rules of
-    /// this table do not touch them.
+    /// Maximum number of joint pairs of a search, or of a round (default 0: none; DOVE, arXiv:2404.00530). A
+    /// joint pair prefers a right solution of one problem to a wrong solution of another problem, and its
+    /// loss is `sigmoid`. At least one of the two trees is without contrast: its verified solutions are all
+    /// right, or all wrong. The other rules of this table do not apply to joint pairs.
     #[serde(skip_serializing_if = "is_default")]
     pub joint: usize,
 }
@@ -90,19 +89,18 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
-    /// For the bundled model.
+    /// Settings for the bundled model.
     #[must_use]
     pub fn builtin() -> Self {
         Self {
             parents: Parents::All, // `docs/experiments`, log 0001: the committed path alone gains less
-            min_margin: 0.6,       // the same: as good as 0, with fewer pairs
-            solved_only: false,    // as the figures of all logs
+            min_margin: 0.6,       // the same log: no worse than 0, with fewer pairs
+            solved_only: false,    // as in all logged experiments
             ..Self::default()
         }
     }
 
-    /// Pair rules as the authors' scripts ran them; not `rejected = "random"`, which is a
-    /// flag there.
+    /// Pair rules of the authors' scripts. `rejected = "random"` is left out: it is an optional flag there.
     #[must_use]
     pub fn paper() -> Self {
         Self {
@@ -124,7 +122,7 @@ impl PairConfig {
         config::check("max_per_tree", "at least 1", self.max_per_tree, self.max_per_tree >= 1)
     }
 
-    /// Checks that trees of this search hold what the rules ask for.
+    /// Checks that trees of this search contain the values that the rules need.
     ///
     /// # Errors
     /// [`SearchError::Config`] if `values = "commit"` but the search does not store Q and visits at
@@ -160,12 +158,12 @@ pub enum Rejected {
     Second,
     /// A random sibling other than the best, drawn with the search's seed.
     Random,
-    /// Every sibling of a lower Q, for each chosen one: all pairs of ranked siblings (Online
-    /// Self-Preferring Language Models, arXiv:2405.14103). `max_per_tree` still holds.
+    /// Every sibling with a lower Q, for each chosen sibling: all pairs of ranked siblings (Online
+    /// Self-Preferring Language Models, arXiv:2405.14103). `max_per_tree` still applies.
     All,
 }
 
-/// Which pairs of a tree with too many stay.
+/// Which pairs are kept if a tree has too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
@@ -176,7 +174,7 @@ pub enum Keep {
     First,
 }
 
-/// When the values of a pair are taken.
+/// When the values of a pair are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PairValues {

@@ -1,4 +1,4 @@
-//! Why a pair or a tree gives nothing: reasons that summaries and reports count by.
+//! Reasons for dropping a pair or a tree, counted in summaries and reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,29 +11,29 @@ pub enum DropReason {
     TreeNotCorrect,
     /// The tree has no right solution and `solved_only` is on.
     TreeNotSolved,
-    /// The tree's row has no values at commits, and `values = "commit"` asks for them.
+    /// The tree's row has no values at commits, which `values = "commit"` needs.
     NoCommitValues,
     /// The parent has fewer than two children.
     NoSibling,
     /// The margin is not above `min_margin`.
     SmallMargin,
-    /// A side has fewer visits than asked for.
+    /// A side has fewer visits than its minimum.
     FewVisits,
-    /// `mixed` is on, and not (`Q_chosen > 0` and `Q_rejected < 1`).
+    /// `mixed` is on, and `Q_chosen > 0` and `Q_rejected < 1` do not both hold.
     NotMixed,
-    /// `outcome_contrast` is on, and the share of right solutions below the chosen step is not the
-    /// larger one.
+    /// `outcome_contrast` is on, and the share of right solutions below the chosen step is not larger than
+    /// that below the rejected step.
     NoOutcomeContrast,
     /// The judges of the tree together do not prefer the chosen step (`ensemble`).
     EnsembleAgainst,
-    /// Both sides say the same, though their token ids differ.
+    /// Both sides have the same text, though their token ids differ.
     SameText,
     /// The tree already has `max_per_tree` better pairs.
     TooManyPerTree,
 }
 
 impl DropReason {
-    /// The name it is counted by.
+    /// Name of the reason in counts.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl DropReason {
         }
     }
 
-    /// The reason as pages and reports say it.
+    /// The reason in words, for pages and reports.
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {

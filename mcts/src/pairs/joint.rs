@@ -1,9 +1,10 @@
-//! Joint pairs: what trees without contrast can teach together (DOVE, arXiv:2404.00530).
+//! Joint pairs: preferences between solutions of two problems, for trees without contrast (DOVE,
+//! arXiv:2404.00530).
 //!
-//! Where all verified solutions of a tree are right, or all wrong, no outcome tells its siblings apart. A
-//! right solution is then preferred to a wrong one of another problem; at least one of the two trees is
-//! without contrast. A pure function of the trees in their order: the seed of the search decides who
-//! meets whom.
+//! If all verified solutions of a tree are right, or all wrong, no outcome tells its siblings apart. A joint
+//! pair prefers a right solution to a wrong solution of another problem; at least one of the two trees is
+//! without contrast. The result is a pure function of the trees in their order: the seed of the search
+//! decides which trees are paired.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ pub struct JointCounts {
 }
 
 impl JointCounts {
-    /// The counts in a line.
+    /// Summary of the counts in one line.
     #[must_use]
     pub fn in_words(self) -> String {
         let Self { all_right, all_wrong, pairs } = self;
@@ -37,10 +38,10 @@ impl JointCounts {
     }
 }
 
-/// Solutions to pair: of each tree, at most a right and a wrong one are in memory.
+/// Collects the solutions to pair; per tree, at most one right and one wrong solution are in memory.
 #[derive(Debug, Default)]
 pub struct JointPairs {
-    /// By round and policy, which a pair does not mix.
+    /// Groups by round and policy; a pair never mixes groups.
     groups: BTreeMap<(u32, String), Group>,
 }
 
@@ -48,16 +49,16 @@ pub struct JointPairs {
 struct Group {
     /// Seed of the search.
     seed: u64,
-    /// Of trees whose verified solutions are all right.
+    /// Right solutions of trees whose verified solutions are all right.
     right: Vec<JointSide>,
-    /// Of trees whose verified solutions are all wrong.
+    /// Wrong solutions of trees whose verified solutions are all wrong.
     wrong: Vec<JointSide>,
     /// A right and a wrong solution of each tree with contrast.
     mixed: Vec<[JointSide; 2]>,
 }
 
 impl JointPairs {
-    /// Takes the solutions of a tree; one without verified outcomes takes no part.
+    /// Adds the solutions of a tree; a tree without verified outcomes is ignored.
     pub fn add(&mut self, tree: &TreeRecord) {
         if !tree.oracle {
             return;
@@ -73,7 +74,8 @@ impl JointPairs {
         }
     }
 
-    /// At most `most` pairs of each round, of which every tree is in one at most, and the counts of all.
+    /// Returns at most `most` pairs for each round and policy, and the counts over all of them. Each tree is
+    /// in at most one pair.
     #[must_use]
     pub fn pairs(self, most: usize) -> (Vec<JointPair>, JointCounts) {
         let (mut pairs, mut counts) = (Vec::new(), JointCounts::default());
@@ -95,8 +97,8 @@ impl JointPairs {
 }
 
 impl Group {
-    /// Who meets whom: trees without contrast each other first; then those of the larger kind meet trees
-    /// with contrast.
+    /// Pairs up the trees: first trees without contrast with each other, then the rest of the larger kind
+    /// with trees with contrast.
     fn meet(self) -> Vec<(JointSide, JointSide)> {
         let Self { seed, mut right, mut wrong, mut mixed } = self;
         right.shuffle(&mut keyed_rng(seed, &[b"joint", b"right"]));
@@ -108,13 +110,13 @@ impl Group {
             wrong.extend(mixed.into_iter().map(|[_, wrong]| wrong));
         }
         let met = right.into_iter().zip(wrong);
-        // The trees of one file may be of one problem that was searched twice.
+        // A file may contain two trees of the same problem.
         met.filter(|(right, wrong)| right.problem_id != wrong.problem_id).collect()
     }
 }
 
-/// The end of a solution whose outcome has this sign: the committed solution if it has, else the one of
-/// the highest Q, the first of equal ones.
+/// Final node of a solution whose outcome has this sign: the committed solution if its outcome has it,
+/// otherwise the solution with the highest Q, the first among equals; `None` if there is no such solution.
 fn best_of(tree: &TreeRecord, sign: f64) -> Option<u32> {
     let fits = |id: &u32| {
         let node = &tree.nodes[*id as usize];
@@ -126,7 +128,7 @@ fn best_of(tree: &TreeRecord, sign: f64) -> Option<u32> {
     committed.or_else(|| others.reduce(|best, id| if q(id) > q(best) { id } else { best }))
 }
 
-/// The solution that ends in `node`, behind its prompt.
+/// The solution that ends in `node`, with its prompt.
 fn side(tree: &TreeRecord, node: u32) -> JointSide {
     let path = tree.path(node);
     let steps = || path.iter().map(|&id| &tree.nodes[id as usize]);

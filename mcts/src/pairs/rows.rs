@@ -1,4 +1,4 @@
-//! A file of trees into a file of rows: pairs, labels of steps, or whatever else a tree gives.
+//! Converts files of trees into a file of rows: pairs, step labels, or any other rows of a tree.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::SearchError;
 use crate::record::{TreeRecord, read_trees};
 
-/// Writes the rows that every tree of the files `trees` gives to `out`, as JSON lines: whole or not
-/// at all, with one tree in memory at a time.
+/// Writes the rows of every tree in the files `trees` to `out`, as JSON lines. `out` is written completely or
+/// not at all; one tree is in memory at a time.
 ///
 /// # Errors
 /// Those of [`read_trees`]; [`SearchError::Data`] when `out` cannot be written.
@@ -18,7 +18,7 @@ pub fn extract_rows<T: Serialize>(
     out: &Path,
     mut rows: impl FnMut(&TreeRecord) -> Vec<T>,
 ) -> Result<(), SearchError> {
-    // The writer needs only to know that a tree is bad; which one is kept here.
+    // The writer only needs to know that a tree is bad; the error itself is kept here.
     let mut bad = None;
     let written = atomic_write(out, |file| {
         let mut stash = |error: SearchError| {

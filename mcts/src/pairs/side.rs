@@ -1,4 +1,4 @@
-//! A side of a pair, and the row that two sides make.
+//! One side of a pair, and the row made of two sides.
 
 use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId};
 

@@ -1,10 +1,10 @@
-//! Evidence for a pair beyond its value gap: solutions below both sides, and how all judges of the
-//! tree together see it.
+//! Evidence for a pair beyond its value gap: solutions below both sides, and the ensemble of the tree's
+//! judges.
 //!
-//! The ensemble follows Wang et al. 2024 (Secrets of RLHF II, arXiv:2401.06080): each judge m gives
-//! a strength `d_m = C_m(chosen) - C_m(rejected)`, and mean and deviation over the judges say how
-//! far a preference can be trusted. Where the paper trains ten reward models, these are the judges
-//! that a tree holds anyway.
+//! The ensemble follows Wang et al. 2024 (Secrets of RLHF II, arXiv:2401.06080): each judge m gives a
+//! strength `d_m = C_m(chosen) - C_m(rejected)`, and the mean and deviation over the judges show how far a
+//! preference can be trusted. The paper trains ten reward models; the judges here are those that a tree
+//! already contains.
 
 use std::cmp::Ordering;
 
@@ -13,22 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{NodeRecord, TreeRecord};
 
-/// What the ensemble does to pairs.
+/// How the ensemble changes pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ensemble {
-    /// Nothing.
+    /// No change.
     #[default]
     Off,
-    /// Leave out pairs whose mean strength is not above 0.
+    /// Drop pairs whose mean strength is not above 0.
     Drop,
     /// Swap the sides of pairs whose mean strength is below 0.
     Flip,
-    /// Label smoothing alpha from the ensemble in place of visits: `sigmoid(-mean / deviation)`, at
+    /// Compute label smoothing alpha from the ensemble instead of visits: `sigmoid(-mean / deviation)`, at
     /// most 0.5.
     Soften,
-    /// The mean strength in place of the value gap as the pair's margin, for losses that use one
-    /// (`margin`, `soft`, `degree`); pairs whose mean is not above 0 are left out.
+    /// Use the mean strength instead of the value gap as the pair's margin, for losses that use a margin
+    /// (`margin`, `soft`, `degree`). Pairs whose mean is not above 0 are dropped.
     Margin,
 }
 
@@ -42,11 +42,12 @@ pub struct Strength {
 }
 
 impl Strength {
-    /// The strengths of the judges that rate both siblings; `None` for fewer than two: one judge is no
-    /// ensemble, and where solutions lie below one sibling alone, likelihood would decide against them.
+    /// Strength over the judges that rate both siblings; `None` if fewer than two judges do. One judge is no
+    /// ensemble: if only one sibling has solutions below it, the likelihood alone could decide against them.
     ///
-    /// The judges: self-evaluation; probability of a token (the geometric mean over the step's
-    /// tokens); share of right solutions below the step (`counts`: all and right ones by node).
+    /// The judges: self-evaluation; probability of a token (the geometric mean over the step's tokens); share
+    /// of right solutions below the step (`counts`: per node, the number of verified solutions and how many
+    /// of them are right).
     #[must_use]
     pub fn of(
         tree: &TreeRecord,
@@ -67,7 +68,7 @@ impl Strength {
         Self::over(&strengths)
     }
 
-    /// Mean and deviation of some strengths; `None` for fewer than two.
+    /// Mean and deviation of these strengths; `None` for fewer than two.
     fn over(strengths: &[f64]) -> Option<Self> {
         let n = strengths.len() as f64;
         let mean = strengths.iter().sum::<f64>() / n;
@@ -75,8 +76,8 @@ impl Strength {
         (n > 1.0).then(|| Self { mean, deviation: variance.sqrt() })
     }
 
-    /// Label smoothing: `sigmoid(-mean / deviation)`, at most 0.5. Judges that agree to the last
-    /// digit leave no doubt, or no preference.
+    /// Label smoothing: `sigmoid(-mean / deviation)`, at most 0.5. If all strengths are equal (deviation 0),
+    /// alpha is 0 for a positive mean and 0.5 otherwise.
     #[must_use]
     pub fn alpha(self) -> f64 {
         if self.deviation == 0.0 {
@@ -86,20 +87,20 @@ impl Strength {
     }
 }
 
-/// Whether the share of right solutions below the chosen step exceeds that below the rejected one;
-/// false where either has none.
+/// Whether the share of right solutions below the chosen step exceeds that below the rejected step; false if
+/// either step has no solutions below it.
 #[must_use]
 pub(super) fn has_outcome_contrast(counts: &[(u64, u64)], (chosen, rejected): (u32, u32)) -> bool {
     let shares = [chosen, rejected].map(|id| share(counts[id as usize]));
     matches!(shares, [Some(c), Some(r)] if c.total_cmp(&r) == Ordering::Greater)
 }
 
-/// Share of right solutions among all; `None` for no solution.
+/// Share of right solutions among all; `None` if there are no solutions.
 fn share((all, right): (u64, u64)) -> Option<f64> {
     (all > 0).then(|| right as f64 / all as f64)
 }
 
-/// Geometric mean of the probabilities of a step's tokens; `None` where they are not known.
+/// Geometric mean of the probabilities of a step's tokens; `None` if they are not known.
 fn token_probability(node: &NodeRecord) -> Option<f64> {
     let n = node.logps.len();
     let sum: f64 = node.logps.iter().map(|&logp| f64::from(logp)).sum();

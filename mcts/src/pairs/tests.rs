@@ -73,7 +73,7 @@ fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> Nod
     }
 }
 
-/// The default rules for trees that end nowhere.
+/// The default rules without `solved_only`, for trees without finished solutions.
 fn any_tree() -> PairConfig {
     PairConfig { solved_only: false, ..PairConfig::default() }
 }
@@ -183,7 +183,7 @@ fn every_drop_has_its_reason() {
         drops(PairConfig { min_visits_chosen: 7, ..base() }),
         (0, BTreeMap::from([no_sibling, (DropReason::FewVisits, 2)]))
     );
-    // As many visits as are asked for are enough.
+    // The minimum number of visits is enough.
     assert_eq!(
         drops(PairConfig { min_visits_chosen: 6, min_visits_rejected: 1, ..base() }),
         (1, BTreeMap::from([no_sibling, (DropReason::FewVisits, 1)]))
@@ -198,8 +198,8 @@ fn every_drop_has_its_reason() {
     );
 }
 
-/// [`example`] as its row is with the values of its three commits: b was worth less when the search
-/// moved to it, e more.
+/// [`example`] with the values at its three commits: compared with the end of the search, Q of b was lower
+/// when the search moved to it, and Q of e higher.
 fn committed_example() -> TreeRecord {
     let commit = |q: &[f64], visits: &[u64]| CommitRecord { q: q.into(), visits: visits.into() };
     let commits = vec![
@@ -217,7 +217,7 @@ fn values_at_commits_are_those_of_the_pairs() {
     assert_eq!(sides(&found), [("b", "c"), ("ef.", "d.")]);
     let [first, second] = found.pairs.as_slice() else { panic!("two pairs") };
     assert_eq!((first.q_chosen, first.q_rejected, first.n_chosen), (0.6, 0.1, 3));
-    // 1 / (3 + 1) and 2 / (3 + 2), where the end has 1 / 7 and 2 / 6.
+    // 1 / (3 + 1) and 2 / (3 + 2); with the values at the end they are 1 / 7 and 2 / 6.
     assert_eq!((first.alpha, second.alpha), (0.25, 0.4));
     assert!((second.margin - 0.7).abs() < 1e-12);
     let end = extract_pairs(&committed_example(), &PairConfig::default());
@@ -252,7 +252,7 @@ fn trees_without_a_right_solution_give_no_pair_where_that_is_known() {
     };
     assert!(unsolved(|_| ()));
     assert!(!unsolved(|tree| tree.nodes[4].outcome = 1.0));
-    // A right answer without reasoning may be worth nothing; it is right all the same.
+    // A right answer without reasoning may have outcome 0; it still counts as right.
     assert!(!unsolved(|tree| tree.nodes[4].outcome = 0.0));
     assert!(!unsolved(|tree| tree.oracle = false));
     let builtin = PairConfig { solved_only: false, ..PairConfig::default() };

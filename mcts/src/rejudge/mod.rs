@@ -1,6 +1,6 @@
-//! Asks a policy's judge about the sides of existing pairs: how far it agrees with their labels.
+//! Rejudging: a policy judges the sides of existing pairs, to measure how far it agrees with their labels.
 //!
-//! `mcts rejudge` calls it. Nothing here depends on how the pairs were made.
+//! `mcts rejudge` uses it. Nothing here depends on how the pairs were made.
 
 mod report;
 
@@ -14,45 +14,46 @@ use crate::config::{JudgeForm, ValueConfig};
 
 pub use self::report::{Agreement, BucketAgreement, RejudgeReport};
 
-/// What a judge says of the two sides of a pair; `None` where it says nothing.
+/// A judge's scores of the two sides of a pair; `None` if the judge gives no score.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Ratings {
-    /// Of the chosen side, in [0, 1].
+    /// Score of the chosen side, in [0, 1].
     pub chosen: Option<f64>,
-    /// Of the rejected side.
+    /// Score of the rejected side, in [0, 1].
     pub rejected: Option<f64>,
 }
 
 impl Ratings {
-    /// The strength of the preference by this judge, in [-1, 1].
+    /// Strength of the preference under this judge, in [-1, 1]; `None` if a side has no score.
     #[must_use]
     pub fn strength(self) -> Option<f64> {
         Some(self.chosen? - self.rejected?)
     }
 }
 
-/// Ratings of all pairs, and what they cost.
+/// Ratings of all pairs, and their cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejudged {
-    /// By pair; `None` for pairs that the budget left out.
+    /// One entry per pair; `None` for pairs that the budget left out.
     pub ratings: Vec<Option<Ratings>>,
-    /// What the policy computed.
+    /// Tokens that the policy computed.
     pub usage: Usage,
     /// Sides that could not be judged: too long for the policy, or a failed request.
     pub failed: u64,
 }
 
-/// How pairs are judged again.
+/// Options of rejudging.
 #[derive(Debug, Clone, Default)]
 pub struct RejudgeOptions {
-    /// Asks only about the pairs with the smallest margins, as many as surely cost no more tokens; `None`: all.
+    /// Token budget: judges only the pairs with the smallest margins, as many as are certain to fit. `None`:
+    /// all pairs.
     pub budget: Option<u64>,
-    /// How sides are judged: by the question after the step, in both orders of the options, by `grades` or by
-    /// `follow_ups`.
+    /// How sides are judged: by the question after the step (in both orders of the options), by `grades` or
+    /// by `follow_ups`.
     pub value: ValueConfig,
 }
 
-/// Asks `policy`, which judges as the options say ([`ValueConfig::judge_by`]), about each side.
+/// Judges each side with `policy`, which judges as the options say ([`ValueConfig::judge_by`]).
 ///
 /// # Errors
 /// [`PolicyError`] if the policy stops, or cannot tokenise a text.
@@ -79,7 +80,7 @@ pub fn rejudge(
 }
 
 impl Rejudged {
-    /// Reads an answer and counts its cost.
+    /// Returns the score in a response and adds the response's cost; `None` if there is no valid score.
     fn take(&mut self, answer: &Result<Response, PolicyError>) -> Option<f64> {
         match answer {
             Ok(Response::Judgement(judgement)) => {
@@ -94,8 +95,8 @@ impl Rejudged {
     }
 }
 
-/// The pairs to ask about, in the order of the file: all of them, or those with the smallest margins
-/// whose cost fits into the budget.
+/// Indices of the pairs to judge, in the order of the file: all of them, or the pairs with the smallest
+/// margins whose cost fits the budget.
 fn routed(policy: &dyn Policy, pairs: &[PreferencePair], options: &RejudgeOptions) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     let Some(budget) = options.budget else { return order };
@@ -110,14 +111,14 @@ fn routed(policy: &dyn Policy, pairs: &[PreferencePair], options: &RejudgeOption
     asked
 }
 
-/// Most tokens that asking about a pair costs: each side and each question with a prefix of its own, as if
-/// nothing were cached. Tokens of the pair's own tokenizer; no text has more of them than bytes.
+/// Upper bound on the tokens for judging a pair: each side and each question has a prefix of its own, as if
+/// nothing were cached. Counts tokens of the pair's own tokenizer; a text has no more tokens than bytes.
 fn most_tokens(policy: &dyn Policy, pair: &PreferencePair, value: &ValueConfig) -> u64 {
     let options = policy.limits().question;
     let (asked, question) = match value.judge {
         JudgeForm::Graded => (1, options + value.grades.question.len()),
         JudgeForm::FollowUps => {
-            // A line break may come before each.
+            // A line break may come before each text.
             let longest = value.follow_ups.all().map(|text| text.len() + 1).max();
             (value.follow_ups.all().count(), longest.unwrap_or(0))
         }
@@ -127,7 +128,7 @@ fn most_tokens(policy: &dyn Policy, pair: &PreferencePair, value: &ValueConfig) 
     (asked * (2 * pair.prompt_ids.len() + sides + 2 * question)) as u64
 }
 
-/// The question about each side, chosen first.
+/// The judge request for each side, chosen first.
 fn questions(
     policy: &dyn Policy,
     pair: &PreferencePair,
@@ -148,8 +149,8 @@ fn questions(
     Ok([question(chosen), question(rejected)])
 }
 
-/// Whether the pair's token ids mean the same text to the policy; those of another tokenizer are made
-/// anew from the text.
+/// Whether the pair's token ids decode to the same text under the policy. If not, they come from another
+/// tokenizer and are made again from the text.
 fn speaks(policy: &dyn Policy, pair: &PreferencePair) -> bool {
     let same = |ids: &[TokenId], text: &str| {
         policy.decode(ids).is_ok_and(|read| read.trim() == text.trim())
@@ -158,7 +159,7 @@ fn speaks(policy: &dyn Policy, pair: &PreferencePair) -> bool {
         || same(&pair.chosen_ids, &pair.chosen) && same(&pair.rejected_ids, &pair.rejected)
 }
 
-/// Asks all requests at once; answers in their order.
+/// Submits all requests at once; returns the responses in the order of the requests.
 fn ask(
     policy: &dyn Policy,
     requests: Vec<Request>,

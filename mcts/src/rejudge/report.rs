@@ -1,4 +1,4 @@
-//! How far a second judge agrees with the labels of pairs.
+//! Report on the agreement of a second judge with the labels of pairs.
 
 use regrowth_datasets::PreferencePair;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use super::{Ratings, Rejudged};
 use crate::interval::wilson;
 
-/// Parts of equal size into which judged pairs are put by margin.
+/// Number of buckets of equal size into which judged pairs are divided by margin.
 const BUCKETS: usize = 4;
 
-/// A label of a pair against a judge's.
+/// Agreement of a judge with the labels of pairs, or with outcomes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Pairs of which the judge prefers a side.
+    /// Number of pairs for which the judge prefers one side.
     pub pairs: u64,
-    /// Those of which it prefers the chosen one.
+    /// Number of these pairs for which the judge agrees.
     pub agree: u64,
-    /// Their share; `None` for no pair.
+    /// `agree / pairs`; `None` if there are no pairs.
     pub share: Option<f64>,
     /// Wilson's 95 % interval of the share.
     pub ci95: [f64; 2],
@@ -31,7 +31,7 @@ impl Agreement {
     }
 }
 
-/// Agreement among pairs of like margins.
+/// Agreement among pairs with similar margins.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BucketAgreement {
     /// Smallest and largest margin.
@@ -41,41 +41,41 @@ pub struct BucketAgreement {
     pub agreement: Agreement,
 }
 
-/// What rejudging found.
+/// Results of rejudging.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejudgeReport {
-    /// Pairs of the file.
+    /// Pairs in the file.
     pub pairs: u64,
-    /// Pairs that were asked about.
+    /// Pairs submitted to the judge.
     pub asked: u64,
-    /// Pairs whose sides the judge rates alike.
+    /// Pairs whose sides got the same score.
     pub tied: u64,
-    /// Pairs of which a side got no rating.
+    /// Pairs with a side that got no score.
     pub unknown: u64,
     /// Sides that could not be judged.
     pub failed: u64,
-    /// The judge against the labels.
+    /// Agreement of the judge with the labels.
     pub agreement: Agreement,
-    /// Cohen's kappa of judge and labels over "which side is it, the first or the second": 0 is
-    /// chance, 1 full agreement. First is the side that is first in alphabetical order, because in a
-    /// file the chosen side always comes first. `None` where chance agreement is full.
+    /// Cohen's kappa of judge and labels on which side is better, the first or the second: 0 is chance, 1
+    /// full agreement. The first side is the one that is first in alphabetical order, because in a file the
+    /// chosen side always comes first. `None` if there are no pairs or if chance agreement is 1.
     pub kappa: Option<f64>,
-    /// The judge against outcomes, over pairs with one verified right and one verified wrong side.
+    /// Agreement of the judge with outcomes, over pairs with one verified right and one verified wrong side.
     pub outcomes: Agreement,
-    /// Four parts of equal size by margin, smallest first.
+    /// Agreement with the labels in four parts of equal size by margin, smallest first.
     pub by_margin: Vec<BucketAgreement>,
     /// Tokens that the judge computed: prefixes, steps and questions.
     pub tokens: u64,
 }
 
-/// A pair of which the judge prefers a side.
+/// A pair for which the judge prefers one side.
 struct Judged<'a> {
     pair: &'a PreferencePair,
     agrees: bool,
 }
 
 impl RejudgeReport {
-    /// The report of these ratings of `pairs`.
+    /// Computes the report from these ratings of `pairs`.
     #[must_use]
     pub fn of(pairs: &[PreferencePair], rejudged: &Rejudged) -> Self {
         let asked: Vec<(&PreferencePair, Ratings)> =
@@ -140,8 +140,8 @@ fn shown(agreement: &Agreement) -> String {
 }
 
 impl Judged<'_> {
-    /// Whether the judge prefers the side that is verified right; `None` unless the other one is
-    /// verified wrong.
+    /// Whether the judge prefers the side that is verified right; `None` unless one side is verified right
+    /// and the other verified wrong.
     fn meets_outcome(&self) -> Option<bool> {
         let pair = self.pair;
         let finished = pair.oracle && pair.terminal_chosen && pair.terminal_rejected;

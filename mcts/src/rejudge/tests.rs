@@ -1,4 +1,4 @@
-//! A scripted policy judges pairs of its own search; figures of hand-made ratings.
+//! Tests of rejudging: a scripted policy judges pairs of its own search, and reports on hand-made ratings.
 
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::Scripted;
@@ -57,8 +57,8 @@ fn a_budget_goes_to_the_smallest_margins_and_is_kept() {
     assert!(none.ratings.iter().all(Option::is_none));
 }
 
-/// An example that textbooks have: 45 and 15 agreements, 25 and 15 disagreements give
-/// (0.6 - 0.54) / (1 - 0.54), as `sklearn.metrics.cohen_kappa_score` does.
+/// A textbook example: 45 and 15 agreements, 25 and 15 disagreements give (0.6 - 0.54) / (1 - 0.54), as
+/// `sklearn.metrics.cohen_kappa_score` does.
 #[test]
 fn kappa_is_that_of_the_textbooks() {
     let template = pairs().remove(0);
@@ -77,7 +77,7 @@ fn kappa_is_that_of_the_textbooks() {
         pairs.extend(std::iter::repeat_n(pair.clone(), count));
         ratings.extend(std::iter::repeat_n(Some(agrees(yes)), count));
     }
-    // One pair without a rating, one rated alike, one that was not asked about.
+    // One pair without a score, one with equal scores, one that was not submitted.
     pairs.extend([first.clone(), first.clone(), first]);
     ratings.push(Some(Ratings::default()));
     ratings.push(Some(Ratings { chosen: Some(0.5), rejected: Some(0.5) }));
@@ -105,7 +105,7 @@ fn grades_and_follow_ups_judge_pairs_at_their_own_cost() {
     let cost = |options: &RejudgeOptions| most_tokens(&*policy, &pairs[0], &options.value);
     let [asked, graded, follow_ups] =
         [JudgeForm::Question, JudgeForm::Graded, JudgeForm::FollowUps].map(by);
-    // The scripted policy's own question has no tokens; it is asked in two orders.
+    // The scripted policy's own question has no tokens, and it is asked in two orders of the options.
     let question = graded.value.grades.question.len() as u64;
     assert_eq!(2 * cost(&graded), cost(&asked) + 4 * question);
     assert_eq!(cost(&follow_ups), 3 * (cost(&asked) + 4 * "Good, no mistake here.\n".len() as u64));

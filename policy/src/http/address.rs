@@ -1,6 +1,6 @@
-//! Where a server is and which of its models is meant: `http://host:port/v1#model`, or `https://`.
+//! Address of a server and name of the model to use there: `http://host:port/v1#model`, or `https://`.
 //!
-//! Several servers of one model are written with commas between them.
+//! Addresses of several servers of one model are separated by commas.
 
 use crate::PolicyError;
 
@@ -9,11 +9,11 @@ use crate::PolicyError;
 pub(super) struct Address {
     /// `http://host:port` or `https://host`, and any path before `/v1`; no slash at the end.
     pub(super) root: String,
-    /// The model, where one is named.
+    /// Name of the model, after the `#`; `None` if the address has none.
     pub(super) model: Option<String>,
 }
 
-/// The servers that `spec` names; they must serve one model.
+/// Parses the addresses in `spec`; all must name the same model.
 pub(super) fn parse(spec: &str) -> Result<Vec<Address>, PolicyError> {
     let fail = |detail: String| PolicyError::Spec { spec: spec.into(), detail };
     let addresses = spec.split(',').map(|one| address(one.trim()).map_err(fail));

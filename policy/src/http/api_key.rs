@@ -1,4 +1,4 @@
-//! The key that a server asks for: read once, sent as a bearer token, shown nowhere.
+//! The API key for a server: read once, sent as a bearer token, never shown.
 //!
 //! Servers and their proxies may repeat a request's headers in an answer, so every reply passes
 //! [`ApiKey::redact`] before anything else reads it.
@@ -9,26 +9,27 @@ use reqwest::header::HeaderValue;
 
 use crate::PolicyError;
 
-/// Environment variable with the key that servers ask for, sent as a bearer token.
+/// Environment variable with the API key for servers, sent as a bearer token.
 pub const API_KEY: &str = "REGROWTH_API_KEY";
 
-/// What stands in a reply in place of the key.
+/// Replacement for the key in replies.
 const REDACTED: &[u8] = b"[API key]";
 
-/// Characters from which on a key is looked for in replies. Local servers are often given keys such
-/// as `EMPTY` or `test`, words that a model may write.
+/// Minimum length, in characters, of a key that is redacted in replies. Local servers are often given shorter
+/// keys such as `EMPTY` or `test`, words that a model may write.
 const SECRET_CHARS: usize = 16;
 
 /// A key, without any way to print it.
 #[derive(Clone)]
 pub(super) struct ApiKey {
     header: HeaderValue,
-    /// The key as it may stand in a reply: plain, and with the slashes escaped as some JSON writers do.
+    /// Forms in which a reply may contain the key: plain, and with escaped slashes as some JSON writers do.
     forms: Vec<Vec<u8>>,
 }
 
 impl ApiKey {
-    /// The key in `file`, else that in the environment, if there is one.
+    /// Reads the key from `file`, or from the environment if no file is given; `None` if the environment has
+    /// none.
     ///
     /// # Errors
     /// [`PolicyError::File`] when the file cannot be read or holds no key, [`PolicyError::Request`]
@@ -65,7 +66,7 @@ impl ApiKey {
         self.header.clone()
     }
 
-    /// Replaces the key wherever it stands in a reply.
+    /// Replaces the key wherever it occurs in a reply.
     pub(super) fn redact(&self, mut body: Vec<u8>) -> Vec<u8> {
         for form in &self.forms {
             let mut from = 0;

@@ -1,7 +1,7 @@
-//! The HTTP clients: certificates that are trusted, proxies, and what a failed connection means.
+//! HTTP clients: trusted certificates, proxies, and the classification of failed connections.
 //!
-//! Proxies are those of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), but
-//! servers on this machine are always spoken to directly.
+//! Proxies come from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), but servers on
+//! this machine are always connected to directly.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,13 +17,13 @@ use super::address::Address;
 use super::fault::Fault;
 use crate::{PolicyError, ServerOptions};
 
-/// Longest time that a connection may take to open.
+/// Longest time that opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Variables that name a proxy; those in small letters are read, too.
+/// Environment variables that set a proxy; their lower-case forms are read, too.
 const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
-/// What a client must be able to do.
+/// Features that a client needs for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Needs {
     tls: bool,
@@ -36,7 +36,7 @@ impl Needs {
     }
 }
 
-/// Clients for addresses of each kind; system certificates are read once, and only for TLS.
+/// One client for each kind of address, built on first use. System certificates are read for TLS only.
 pub(super) struct Clients<'a> {
     options: &'a ServerOptions,
     built: BTreeMap<Needs, Client>,
@@ -47,7 +47,7 @@ impl<'a> Clients<'a> {
         Self { options, built: BTreeMap::new() }
     }
 
-    /// The client for an address.
+    /// Returns the client for an address.
     pub(super) fn of(&mut self, address: &Address) -> Result<Client, PolicyError> {
         let needs = Needs::of(address);
         if let Some(client) = self.built.get(&needs) {
@@ -60,8 +60,8 @@ impl<'a> Clients<'a> {
 }
 
 fn build(needs: Needs, options: &ServerOptions) -> Result<Client, PolicyError> {
-    // reqwest takes the provider of the process; if the program around this library has set one, it
-    // stays.
+    // reqwest uses the default crypto provider of the process. If the host program has already set a
+    // provider, that one is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .connect_timeout(options.timeout.min(CONNECT))
@@ -73,8 +73,8 @@ fn build(needs: Needs, options: &ServerOptions) -> Result<Client, PolicyError> {
     let given = options.ca_file.as_deref().map(authorities).transpose()?.unwrap_or_default();
     builder = match needs.tls {
         true => builder.tls_certs_merge(given),
-        // Does without the system's certificates, which a small container may not have. An https
-        // proxy is then checked by the given ones.
+        // Avoids the system's certificates, which a small container may not have. An https proxy is then
+        // checked against the given certificates only.
         false => builder.tls_certs_only(given),
     };
     builder.build().map_err(|e| {
@@ -86,7 +86,7 @@ fn build(needs: Needs, options: &ServerOptions) -> Result<Client, PolicyError> {
     })
 }
 
-/// The certificates of a file in PEM form.
+/// Reads the certificates of a PEM file.
 fn authorities(path: &Path) -> Result<Vec<Certificate>, PolicyError> {
     const EXPECTED: &str = "expected certificates in PEM form (-----BEGIN CERTIFICATE-----)";
     let fail =
@@ -96,7 +96,7 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, PolicyError> {
     if found.is_empty() { Err(fail("no certificate".into())) } else { Ok(found) }
 }
 
-/// Whether the host of `url` is this machine by its name or number.
+/// Whether the host of `url` is this machine: `localhost` or a loopback IP address.
 fn is_loopback(url: &str) -> bool {
     let url = Url::parse(url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -104,7 +104,7 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || number.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// What an exchange with `url` that did not come about means.
+/// Classifies a failed exchange with `url`.
 pub(super) fn lost(url: &str, error: &reqwest::Error) -> Fault {
     let detail = format!("{url}: {}", causes(error));
     if let Some(error) = causes_of::<rustls::Error>(error).first() {
@@ -138,7 +138,7 @@ fn proxy_of_environment() -> Option<&'static str> {
     PROXIES.into_iter().find(|name| is_set(name) || is_set(&name.to_lowercase()))
 }
 
-/// What to do about a failure of TLS.
+/// Advice to the user after a TLS failure.
 fn tls_advice(error: &rustls::Error) -> &'static str {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
@@ -146,7 +146,7 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     match error {
-        // An authority of that name is trusted, with another key.
+        // `BadSignature`: an authority of that name is trusted, but with another key.
         InvalidCertificate(UnknownIssuer | BadSignature) => {
             "nobody that this system trusts has signed the server's certificate: give --server-ca \
              FILE with the certificate of the authority that has (PEM)"
@@ -169,7 +169,8 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
     }
 }
 
-/// The causes of a type. An `io::Error` hides what it carries from `source`.
+/// Returns all errors of type `T` in the chain of causes. `source` skips the error inside an `io::Error`, so
+/// that error is searched as well.
 fn causes_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Vec<&'a T> {
     let (mut found, mut at) = (Vec::new(), Some(error));
     while let Some(error) = at {
@@ -183,7 +184,7 @@ fn causes_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Vec<&'
     found
 }
 
-/// An error with what caused it, down to the system's own words.
+/// Text of an error and of all its causes, down to the message of the operating system.
 pub(super) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

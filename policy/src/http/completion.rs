@@ -1,6 +1,6 @@
-//! What a dialect is asked and what it answers: one sampled continuation, a few labels, scores.
+//! Requests to a dialect and its responses: one sampled continuation, label probabilities, scores.
 //!
-//! Prompts are token ids whatever the server takes.
+//! Prompts are token ids, whatever the server accepts.
 
 use std::sync::Arc;
 
@@ -11,49 +11,49 @@ use super::reply::Reply;
 use crate::Sampling;
 use crate::grades::is_label;
 
-/// A continuation to be sampled.
+/// A request to sample one continuation.
 #[derive(Debug, Clone)]
 pub(super) struct Completion {
-    /// Everything before it; not empty.
+    /// All tokens before the continuation; not empty.
     pub(super) prompt: Arc<[TokenId]>,
-    /// Tokens at most, at least 1.
+    /// Maximum number of tokens, at least 1.
     pub(super) max_tokens: usize,
-    /// How tokens are drawn.
+    /// Sampling settings.
     pub(super) sampling: Sampling,
-    /// Seed of the draw; a dialect takes as many of its bits as its server does.
+    /// Sampling seed; each dialect uses as many of its bits as the server accepts.
     pub(super) seed: u64,
-    /// Strings after which it stops; what stops it is kept.
+    /// Stop strings; the stop string itself is kept in the text.
     pub(super) stops: Vec<String>,
 }
 
 /// Why a continuation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// At one of the strings.
+    /// At a stop string.
     Stop,
-    /// The model ended the solution.
+    /// At EOS: the model ended the solution.
     Eos,
-    /// The tokens were used up.
+    /// At the token limit.
     Length,
 }
 
 /// A sampled continuation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Completed {
-    /// Token ids, EOS included where the server gives it.
+    /// Token ids, including EOS if the server returns it.
     pub(super) ids: Vec<TokenId>,
-    /// The model's log-probability of each at temperature 1.
+    /// Log-probability of each token under the model at temperature 1.
     pub(super) logps: Vec<f32>,
-    /// Why it ended.
+    /// Why the continuation ended.
     pub(super) end: End,
-    /// Whether ids and log-probabilities are those that were drawn, not made from text again.
+    /// Whether ids and log-probabilities are the sampled ones, not made by tokenising text.
     pub(super) exact: bool,
-    /// Tokens of the prompt that the server had in its cache, where it says so.
+    /// Number of prompt tokens that the server had in its cache; 0 if it does not report them.
     pub(super) reused: u64,
 }
 
 impl Completed {
-    /// Checks that there is one log-probability a token.
+    /// Checks that there is one log-probability per token.
     pub(super) fn checked(self, reply: &Reply) -> Result<Self, Fault> {
         if self.ids.len() == self.logps.len() {
             return Ok(self);
@@ -63,24 +63,24 @@ impl Completed {
     }
 }
 
-/// A label that a judge's question may be answered with.
+/// A label: one possible answer to a judge's question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
-    /// Its text, for servers that name tokens by it.
+    /// Text of the label, for servers that identify tokens by their text.
     pub(super) text: String,
-    /// The ids that write it, as far as they are known.
+    /// Token ids that decode to the label, as far as they are known.
     pub(super) ids: Vec<TokenId>,
 }
 
 impl Label {
-    /// Whether a token of this text is the label.
+    /// Whether a token with this text counts as the label.
     pub(super) fn is(&self, text: &str) -> bool {
         is_label(text, &self.text)
     }
 }
 
-/// Probabilities of the labels, each summed over the ways to write it. A label of which nothing is
-/// among what the server lists is not improbable but unknown, and so is the answer.
+/// Probability of each label, summed over the tokens that count as it. If the server lists none of a label's
+/// tokens, its probability is unknown rather than small, and the result is `None`.
 pub(super) fn label_masses<T>(
     labels: &[Label],
     listed: &[(T, f64)],
@@ -94,8 +94,8 @@ pub(super) fn label_masses<T>(
     labels.iter().map(mass).collect()
 }
 
-/// Log-probabilities of the server's tokens on `count` ids: one each where the numbers agree, else
-/// their sum on the last.
+/// Assigns the log-probabilities of the server's tokens to `count` ids: one per id if the numbers agree,
+/// otherwise their sum to the last id and 0 to the others.
 pub(super) fn spread(logps: &[f64], count: usize) -> Vec<f32> {
     if logps.len() == count {
         return logps.iter().map(|&l| l as f32).collect();
@@ -107,14 +107,14 @@ pub(super) fn spread(logps: &[f64], count: usize) -> Vec<f32> {
     spread
 }
 
-/// Scores of a continuation.
+/// Scores of a given continuation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scored {
-    /// One log-probability a token.
+    /// Log-probability of each token.
     pub(super) logps: Vec<f32>,
-    /// Whether each token is the most likely one at its place.
+    /// Whether each token is the most likely one at its position.
     pub(super) greedy: Vec<bool>,
-    /// Tokens that the server had in its cache.
+    /// Number of tokens that the server had in its cache.
     pub(super) reused: u64,
 }
 

@@ -1,7 +1,7 @@
-//! What answers at an address: the dialect, the model, its limits and what it cannot do.
+//! Discovers the server at an address: its dialect, its model, its limits, and the features that it lacks.
 //!
-//! It asks a few cheap questions once, at the start. What a server does not tell is taken from the
-//! options or left out, and said in a note.
+//! A few cheap requests are sent once, at the start. Facts that the server does not report are taken from the
+//! options or left out, and a note tells the user.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use crate::text::tokenizer::optional_json;
 use crate::text::{ChatTemplate, JudgeTurn, PROMPT_FILE, PromptForm, Tokenizer, Told, user};
 use crate::{Ask, Dialect, PolicyError, PromptOptions, ServerOptions};
 
-/// Context of a server that does not say.
+/// Context length, in tokens, assumed for a server that does not report it.
 const CONTEXT: usize = 4096;
 
-/// What is said of a model that has no token for an answer.
+/// Note on a model whose vocabulary has no token for a judge's label.
 const NO_LABELS: &str = "no token of the vocabulary is a label A or B: every judgement is unknown";
 
-/// A served model, how it is prompted, and what a user should know of it.
+/// A served model, its prompt form, and notes for the user.
 pub(super) struct Discovered {
     pub(super) model: Model,
     pub(super) form: PromptForm,
     pub(super) notes: Vec<String>,
 }
 
-/// Why no model was met.
+/// Why no model was found.
 pub(super) enum Unmet {
-    /// A server is there and asks for patience.
+    /// A server is reachable but busy or not ready.
     Busy(PolicyError),
-    /// Anything else.
+    /// Any other failure.
     Failed(PolicyError),
 }
 
@@ -48,7 +48,8 @@ impl From<PolicyError> for Unmet {
     }
 }
 
-/// Asks the servers what they are. One that does not answer is left to the others.
+/// Identifies the servers and their model. The share of a server that does not answer goes to the other
+/// servers.
 pub(super) async fn discover(
     fleet: &Fleet,
     options: &ServerOptions,
@@ -86,7 +87,7 @@ pub(super) async fn discover(
         ))));
     };
     for other in absent {
-        // It joins when it serves this model.
+        // The absent server joins once it serves this model.
         other.serves_as(&server);
         other.health.take_out();
         look_after(other);
@@ -104,8 +105,8 @@ pub(super) async fn discover(
     Ok(Discovered { model, form, notes })
 }
 
-/// The id that ends a solution, where only the chat template tells: a reward model was trained on texts that end
-/// with it.
+/// Sets the EOS id if only the chat template shows it: a reward model was trained on texts that end with this
+/// id.
 async fn end_as(server: &Server, model: &mut Model, turn: &JudgeTurn) -> Result<(), Fault> {
     if model.eos.is_empty()
         && let Some(&id) = model.encode(server, turn.end_of_answer()).await?.first()
@@ -116,12 +117,13 @@ async fn end_as(server: &Server, model: &mut Model, turn: &JudgeTurn) -> Result<
     Ok(())
 }
 
-/// Whether a token's text is that of a special token, as `<|im_end|>` and `</s>` are.
+/// Whether the text of a token looks like a special token, such as `<|im_end|>` or `</s>`.
 fn is_mark(text: &str) -> bool {
     text.len() > 2 && text.starts_with('<') && text.ends_with('>')
 }
 
-/// A failure while the model is learnt is one of the server, whatever its kind.
+/// Converts a fault during discovery: a busy server stays busy, a missing feature is an error of the request,
+/// and any other fault is an error of the server.
 fn unlearnt(fault: Fault) -> Unmet {
     match fault {
         Fault::Busy { detail, .. } => return not_ready(&detail),
@@ -154,10 +156,10 @@ fn same(first: &Model, other: &Model, server: &Server) -> Result<(), PolicyError
     )))
 }
 
-/// Dialect, name and context from the list of models, which all servers have.
+/// Finds dialect, name and context in the server's list of models.
 async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fault> {
     if let (Some(Dialect::OpenAi), Some(name)) = (options.dialect, &server.address.model) {
-        // Some of them have no list, and others one of hundreds.
+        // Some chat servers have no list of models; others list hundreds.
         return Ok(Model::new(Dialect::OpenAi, name.clone(), options.context.unwrap_or(0)));
     }
     let value = server.get(MODELS).await?;
@@ -179,7 +181,7 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
     let (entry, name) = match (wanted, named, names.as_slice()) {
         (_, Some((entry, name)), _) => (entry, (*name).to_owned()),
         (None, _, [only]) => (first, (*only).to_owned()),
-        // One model is loaded there, whatever it is called; SGLang takes adapters by name.
+        // Such a server has loaded one model and accepts any name for it; SGLang selects adapters by name.
         (Some(name), _, _) if !matches!(dialect, Dialect::Vllm | Dialect::OpenAi) => {
             (first, name.to_owned())
         }
@@ -204,7 +206,7 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
     Ok(model)
 }
 
-/// Vocabulary, limits, and the prompt form where a folder brings one.
+/// Finds vocabulary and limits. Returns the prompt form of the folder; `None` if no folder is used.
 async fn learn(
     server: &Server,
     model: &mut Model,
@@ -218,7 +220,8 @@ async fn learn(
     }
     model.begin = model.find_begin(server).await?;
     model.context_free = model.is_context_free(server).await?;
-    // Of a folder that asks for a chat and has no template, it is the server's.
+    // The server's chat template is used if no folder is used, or if the folder asks for chat and has no
+    // template.
     let chats = form.as_ref().is_none_or(|own| own.chat && model.chat == Chat::Plain);
     match model.dialect {
         Dialect::LlamaCpp => ask_properties(server, model, chats).await?,
@@ -245,7 +248,8 @@ async fn learn(
     Ok(form)
 }
 
-/// What a folder tells of the model: its vocabulary, and the prompt form that it brings.
+/// Reads vocabulary and limits of the model from the folder, and returns the folder's prompt form; `None` if
+/// there is no folder or if it does not fit the judge's server.
 async fn read_folder(
     server: &Server,
     model: &mut Model,
@@ -272,8 +276,8 @@ async fn read_folder(
     Ok(Some(own))
 }
 
-/// Whether a judge's server tokenises as a folder does, which may be that of the searched policy. Servers that take
-/// text do not tell.
+/// Whether a judge's server tokenises like the folder, which may belong to the searched policy instead.
+/// Assumed for servers that take text, as they do not show their tokens.
 async fn speaks(server: &Server, model: &Model, tokenizer: &Tokenizer) -> Result<bool, Fault> {
     const PROBE: &str = "The sum of 12 and 30 is 42, so x = 7.\n";
     match model.dialect {
@@ -282,7 +286,8 @@ async fn speaks(server: &Server, model: &Model, tokenizer: &Tokenizer) -> Result
     }
 }
 
-/// How turns stand in the prompts of a chat server, whose own template is not known.
+/// Finds the text that marks turns in the prompts of a chat server. The server's own template is not known,
+/// so the folder's template or that of `packed` is used.
 fn find_turns(model: &mut Model, options: &ServerOptions) -> Result<(), Fault> {
     if model.tokenizer.is_none() {
         let text = packed::TEMPLATE.to_owned();
@@ -304,7 +309,7 @@ fn find_turns(model: &mut Model, options: &ServerOptions) -> Result<(), Fault> {
     }
 }
 
-/// How the model turns to the judge's question; `None` where it chats in no such turns.
+/// Text around a judge's question that follows as a new user turn; `None` if the model has no such turns.
 async fn turn(server: &Server, model: &Model) -> Result<Option<JudgeTurn>, Fault> {
     match &model.chat {
         Chat::Plain => Ok(None),
@@ -317,7 +322,7 @@ async fn turn(server: &Server, model: &Model) -> Result<Option<JudgeTurn>, Fault
     }
 }
 
-/// Context, EOS and, where the model `chats` by it, chat template of a llama.cpp server.
+/// Reads context, EOS and, if `chats`, the chat template of a llama.cpp server.
 async fn ask_properties(server: &Server, model: &mut Model, chats: bool) -> Result<(), Fault> {
     let properties = llama_cpp::properties(server).await?;
     if model.context == 0 {
@@ -337,7 +342,7 @@ async fn ask_properties(server: &Server, model: &mut Model, chats: bool) -> Resu
     Ok(())
 }
 
-/// What is lost with this server.
+/// Adds notes on the features that this server lacks.
 fn tell(model: &Model, notes: &mut Vec<String>) {
     if model.dialect == Dialect::LlamaCppPython {
         notes.push(
@@ -371,7 +376,7 @@ fn tell(model: &Model, notes: &mut Vec<String>) {
     }
 }
 
-/// What is lost with a chat server.
+/// Adds notes on the features that a chat server lacks.
 fn tell_of_chat(model: &Model, form: &Form, notes: &mut Vec<String>) {
     notes.push(
         "this chat server takes and gives text: steps are cut out of answers here, their ids are \

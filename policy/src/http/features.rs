@@ -1,11 +1,11 @@
-//! What a server supports, by its kind and by what it answered when it was met.
+//! Features of a server, from its dialect and from its replies during discovery.
 
 use super::lora;
 use super::model::{Chat, Model};
 use crate::{Dialect, ServerFeatures, TemplateSource};
 
 impl ServerFeatures {
-    /// Of the server of `model`, which was asked everything.
+    /// Features of the server of `model`, after discovery.
     pub(super) fn of(model: &Model) -> Self {
         let form = model.form.as_ref();
         Self {

@@ -14,7 +14,7 @@ pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(15);
 /// Number of consecutive requests without a connection after which a server counts as down.
 const LOST: u32 = 3;
 
-/// A server's state.
+/// Health of a server.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     state: Mutex<State>,

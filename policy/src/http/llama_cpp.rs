@@ -1,8 +1,8 @@
-//! The C++ server of llama.cpp: token ids both ways, scoring by a grammar that allows one answer.
+//! Dialect of llama.cpp's C++ server: token ids in and out, scoring by a grammar that allows only one answer.
 //!
-//! It knows the fields of `/completion`, `/tokenize`, `/detokenize` and `/props` and nothing else.
-//! The server's sampler defaults are not neutral, so every one is sent; it leaves out the
-//! log-probabilities of a stop string, so they are asked for again.
+//! This file contains the fields of `/completion`, `/tokenize`, `/detokenize` and `/props`, nothing else. The
+//! server's sampler defaults are not neutral, so every setting is sent. The server leaves out the
+//! log-probabilities of a stop string, so they are requested separately.
 
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ use crate::Sampling;
 
 const COMPLETION: &str = "/completion";
 
-/// Tokens that are listed for a judge's answer (as many as the documentation of the server shows).
+/// Number of likely tokens listed for a judge's answer (as in the documentation of the server).
 pub(super) const TOP: usize = 100;
 
-/// What every request has in common. Temperature comes before the truncations, as in the engine
-/// here.
+/// Fields common to all requests. Temperature comes before top-p and min-p, as in the built-in engine; top-k
+/// does not depend on it.
 fn body(prompt: &[TokenId], max_tokens: usize, sampling: &Sampling) -> Value {
     json!({
         "prompt": prompt, "n_predict": max_tokens, "cache_prompt": true, "return_tokens": true,
@@ -31,7 +31,7 @@ fn body(prompt: &[TokenId], max_tokens: usize, sampling: &Sampling) -> Value {
     })
 }
 
-/// Ids and log-probabilities of `completion_probabilities`, absent when nothing is listed.
+/// Entries of `completion_probabilities`, each with id and log-probability; empty if the server lists none.
 fn probabilities<'a>(reply: &Reply<'a>) -> Result<Vec<Reply<'a>>, Fault> {
     reply.optional("completion_probabilities").map_or(Ok(vec![]), |list| list.list())
 }
@@ -47,7 +47,7 @@ fn reused(reply: &Reply) -> u64 {
 
 pub(super) async fn complete(server: &Server, ask: &Completion) -> Result<Completed, Fault> {
     let mut body = body(&ask.prompt, ask.max_tokens, &ask.sampling);
-    // An unsigned 32-bit number there, of which the largest means "random".
+    // The server's seed is an unsigned 32-bit number whose largest value means "random".
     body["seed"] = json!((ask.seed >> 32) as u32 & 0x7fff_ffff);
     body["stop"] = json!(ask.stops);
     let value = server.post(COMPLETION, &body).await?;
@@ -84,8 +84,8 @@ pub(super) async fn labels(
     Ok(label_masses(labels, &listed, |id, label| label.ids.contains(id)))
 }
 
-/// Lets the server generate `continuation` under a grammar that allows nothing else; the
-/// log-probabilities are those before the grammar.
+/// Makes the server generate `continuation` under a grammar that allows nothing else. The log-probabilities
+/// are those before the grammar is applied.
 pub(super) async fn score(
     server: &Server,
     prefix: &[TokenId],
@@ -115,7 +115,7 @@ pub(super) async fn score(
     Ok(scored)
 }
 
-/// Ids of a text, with the special tokens around it or without.
+/// Ids of a text; if `framed`, with the special tokens around it.
 pub(super) async fn encode(
     server: &Server,
     text: &str,
@@ -131,7 +131,7 @@ pub(super) async fn decode(server: &Server, ids: &[TokenId]) -> Result<String, F
     Ok(Reply::new(&server.url("/detokenize"), &value).field("content")?.text()?.to_owned())
 }
 
-/// What `/props` tells of the model.
+/// Properties of the model from `/props`.
 pub(super) struct Properties {
     pub(super) context: Option<usize>,
     pub(super) bos_text: String,

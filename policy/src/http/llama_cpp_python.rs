@@ -1,9 +1,10 @@
-//! The server of llama-cpp-python: text both ways.
+//! Dialect of llama-cpp-python's server: text in and out.
 //!
-//! It knows the fields of its `/v1/completions` and `/extras/*` and nothing else. Ids are made from
-//! text again, so where a step begins and ends may fall inside a token of the server's: candidates
-//! are marked as inexact, their ids are those of the tokenised text, and where the two tokenisations
-//! differ the log-probabilities keep their sum alone. One choice a request, whatever `n` says.
+//! This file contains the fields of `/v1/completions` and `/extras/*`, nothing else. Ids are made by
+//! tokenising the text again, so a step may begin or end inside one of the server's tokens. Candidates are
+//! therefore marked as inexact, and their ids are those of the tokenised text. If the two tokenisations
+//! differ in length, only the sum of the log-probabilities is kept. The server returns one choice per
+//! request, whatever `n` is.
 
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::Sampling;
 
 const COMPLETIONS: &str = "/v1/completions";
 
-/// Tokens that are listed for a judge's answer (taste: each costs a line of text).
+/// Number of likely tokens listed for a judge's answer (not tuned; each costs a line of text).
 pub(super) const TOP: usize = 100;
 
 fn body(model: &Model, prompt: &str, max_tokens: usize, sampling: &Sampling) -> Value {
@@ -29,7 +30,8 @@ fn body(model: &Model, prompt: &str, max_tokens: usize, sampling: &Sampling) -> 
     })
 }
 
-/// A prompt that does not fit is an error of the server there; here it is one of the request.
+/// Sends a request. The server reports a prompt that does not fit as an error of the server; here it becomes
+/// an error of the request.
 async fn post(server: &Server, body: &Value) -> Result<Value, Fault> {
     server.post(COMPLETIONS, body).await.map_err(|fault| match fault {
         Fault::Busy { detail, .. } if detail.contains("logits_all") => {
@@ -70,15 +72,15 @@ pub(super) async fn complete(
     Completed { ids, logps, end, exact: false, reused: 0 }.checked(&reply)
 }
 
-/// What the server cut off the text: from the stop string that it found on (it takes the first of
-/// its list that occurs).
+/// Returns the text that the server cut off, which begins with the stop string that it found, and whether it
+/// found one. The server takes the first string of its list that occurs.
 fn stop_tail(all: &str, stops: &[String]) -> (String, bool) {
     let found = stops.iter().find_map(|stop| all.find(stop.as_str()));
     (found.map(|at| all[at..].to_owned()).unwrap_or_default(), found.is_some())
 }
 
-/// Ids of `text` as it goes on after the prompt: those of the whole less the prompt's where the
-/// whole begins with them, else those of the text alone.
+/// Ids of `text` as a continuation of the prompt. If the ids of prompt and text together begin with the
+/// prompt's ids, these are the ids that follow; otherwise the ids of `text` alone.
 async fn continued(
     model: &Model,
     server: &Server,
@@ -109,7 +111,7 @@ pub(super) async fn labels(
     let value = post(server, &body).await?;
     let reply = Reply::new(&server.url(COMPLETIONS), &value);
     let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
-    // Nothing is listed where the model would end at once.
+    // The list is empty if the model would end at once.
     let Some(first) = logprobs.field("top_logprobs")?.list()?.into_iter().next() else {
         return Ok(None);
     };
@@ -119,8 +121,8 @@ pub(super) async fn labels(
     Ok(label_masses(labels, &listed, |text, label| label.is(text)))
 }
 
-/// Log-probabilities from the echoed prompt. The server lines them up with the tokens only for
-/// models whose texts begin with BOS, and begins every text of those with it.
+/// Log-probabilities of `continuation`, from the echoed prompt. The server aligns them with the tokens only
+/// for models whose texts begin with BOS, and it begins every text of such a model with BOS.
 pub(super) async fn score(
     model: &Model,
     server: &Server,
@@ -148,7 +150,7 @@ pub(super) async fn score(
     let logprobs = choice.field("logprobs")?;
     let listed = logprobs.field("token_logprobs")?.list()?;
     let tops = logprobs.field("top_logprobs")?.list_of(listed.len())?;
-    // One token is generated unless the model ends at once.
+    // The last entry is one generated token, unless the model ended at once.
     let read = listed
         .len()
         .saturating_sub(usize::from(choice.field("finish_reason")?.text()? == "length"));
@@ -169,7 +171,7 @@ pub(super) async fn score(
     Ok(scored)
 }
 
-/// Ids of a text with what the server always puts before it.
+/// Ids of a text, including the special tokens that the server always puts before it.
 pub(super) async fn encode(
     model: &Model,
     server: &Server,

@@ -1,8 +1,8 @@
-//! LoRA adapters that a running server is told to load: the weights of later rounds of a run.
+//! LoRA adapters that a running server loads: the weights of later rounds of a run.
 //!
-//! vLLM and SGLang load a folder in PEFT's layout under a name, while they serve. A server that was
-//! restarted knows none, so it is told again when it refuses a request for the adapter. llama.cpp's
-//! server only scales adapters that it was started with, which is of no use here.
+//! vLLM and SGLang can load a folder in PEFT's layout under a name while they serve. A restarted server has
+//! no adapters, so the adapter is loaded again when the server refuses a request for it. llama.cpp's server
+//! only scales adapters that it was started with, which is of no use here.
 
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -12,16 +12,16 @@ use super::reply::Reply;
 use super::server::{MODELS, Server};
 use crate::{Dialect, PolicyError, ServedAdapter};
 
-/// What to look at where a server does not load an adapter.
+/// Advice if a server does not load an adapter.
 const ADVICE: &str = "the server must read that folder at that path, and be started for adapters: \
      vLLM with --enable-lora, --max-lora-rank of at least the adapter's `r` and the environment variable \
      VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, SGLang with --enable-lora and --max-lora-rank";
 
-/// An adapter that every server of a fleet is to have.
+/// An adapter that every server of a fleet must load.
 pub(super) struct Lora {
     adapter: ServedAdapter,
     dialect: Dialect,
-    /// Held while a server is told, so that requests which fail together load it once.
+    /// Held while a server loads the adapter, so that requests that fail together load it only once.
     turn: Mutex<()>,
 }
 
@@ -38,8 +38,8 @@ impl Lora {
         Ok(Self { adapter, dialect, turn: Mutex::new(()) })
     }
 
-    /// Loads the adapter where the server does not have it, after adapters of its family that are no
-    /// longer needed were unloaded.
+    /// Loads the adapter if the server does not have it. Before that, unloads adapters of the same family
+    /// that are no longer needed.
     pub(super) async fn ensure(&self, server: &Server) -> Result<(), Fault> {
         let _turn = self.turn.lock().await;
         let ServedAdapter { name, family, .. } = &self.adapter;
@@ -63,7 +63,7 @@ impl Lora {
         })
     }
 
-    /// One that is not there any more is as good as unloaded.
+    /// Unloads an adapter. A refusal counts as success: the adapter is not there any more.
     async fn unload(&self, server: &Server, name: &str) -> Result<(), Fault> {
         let body = json!({ "lora_name": name });
         match server.tell(self.paths()[1], &body).await {
@@ -72,7 +72,7 @@ impl Lora {
         }
     }
 
-    /// Where adapters are loaded and unloaded.
+    /// Paths for loading and for unloading adapters.
     fn paths(&self) -> [&'static str; 2] {
         match self.dialect {
             Dialect::Vllm => ["/v1/load_lora_adapter", "/v1/unload_lora_adapter"],
@@ -86,7 +86,7 @@ pub(super) fn loads_adapters(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Vllm | Dialect::Sglang)
 }
 
-/// Models and adapters that a server answers for.
+/// Names of the models and adapters that the server offers.
 async fn listed(server: &Server) -> Result<Vec<String>, Fault> {
     let value = server.get(MODELS).await?;
     let reply = Reply::new(&server.url(MODELS), &value);

@@ -1,4 +1,4 @@
-//! What is known of the served model: what it speaks, its vocabulary, its limits.
+//! Facts about the served model: dialect, vocabulary, limits.
 
 use dashmap::DashMap;
 use regrowth_datasets::TokenId;
@@ -9,38 +9,38 @@ use super::openai::{Form, Turns, packed};
 use crate::Dialect;
 use crate::text::{ChatTemplate, Tokenizer, Told};
 
-/// What is known of the served model.
+/// Facts about the served model, found during discovery.
 pub(super) struct Model {
     pub(super) dialect: Dialect,
-    /// Name by which the server is asked for it.
+    /// Name of the model in requests.
     pub(super) name: String,
-    /// SGLang: the adapter that is meant, where the name is not the served model's.
+    /// SGLang: name of the adapter, if the address names an adapter and not the served model.
     pub(super) adapter: Option<String>,
-    /// The tokenizer of a folder.
+    /// Tokenizer of the folder; `None` if no folder is used.
     pub(super) tokenizer: Option<Tokenizer>,
     /// Ids that begin every text (BOS).
     pub(super) begin: Vec<TokenId>,
-    /// Whether the text of ids is the same whatever stands before them.
+    /// Whether the text of ids is the same whatever ids come before them.
     pub(super) context_free: bool,
     /// Ids that end a solution, as far as they are known.
     pub(super) eos: Vec<TokenId>,
-    /// Labels of judge's questions that were looked for before, by their text.
+    /// Cache of the labels of judges' questions, by their text.
     pub(super) labels: DashMap<String, Label>,
     /// How a question becomes a user's turn.
     pub(super) chat: Chat,
-    /// What the chat template is told besides that turn.
+    /// Values passed to the chat template in addition to that turn.
     pub(super) told: Told,
-    /// Tokens of prompt and continuation together.
+    /// Context length: maximum number of tokens of prompt and continuation together.
     pub(super) context: usize,
-    /// A chat server of OpenAI's kind: what it takes, once it was asked.
+    /// Chat servers: the request fields that the server accepts, once discovered.
     pub(super) form: Option<Form>,
-    /// The same: how turns are found in the text of a prompt.
+    /// Chat servers: how turns are found in the text of a prompt.
     pub(super) turns: Option<Turns>,
-    /// Whether the server is given nothing else while it scores.
+    /// Whether the server gets no other requests while it scores.
     pub(super) scores_alone: bool,
-    /// A reward model: how many labels it has scores of. It generates nothing.
+    /// Reward models: number of labels that the model scores. A reward model generates nothing.
     pub(super) scored_labels: Option<usize>,
-    /// Ids of texts that were asked for before.
+    /// Cache of token ids by text.
     pub(super) known: DashMap<String, Vec<TokenId>>,
 }
 
@@ -51,12 +51,12 @@ pub(super) enum Chat {
     Plain,
     /// By this template.
     Template(ChatTemplate),
-    /// By the server.
+    /// By the server, which applies its own template.
     Server,
 }
 
 impl Model {
-    /// A model of which only the dialect and the name are known.
+    /// A model of which only dialect, name and context are known.
     pub(super) fn new(dialect: Dialect, name: String, context: usize) -> Self {
         Self {
             dialect,
@@ -77,17 +77,17 @@ impl Model {
             known: DashMap::new(),
         }
     }
-    /// Whether ids are [`packed`] text.
+    /// Whether ids are text packed by [`packed`].
     pub(super) fn is_packed(&self) -> bool {
         self.dialect == Dialect::OpenAi && self.tokenizer.is_none()
     }
 
-    /// Text that comes from elsewhere, without what only prompts may hold.
+    /// Text from a user or a model, without the characters that only prompts may contain.
     pub(super) fn clean(&self, text: &str) -> String {
         if self.is_packed() { packed::clean(text) } else { text.to_owned() }
     }
 
-    /// What a chat server takes.
+    /// Request fields that a chat server accepts.
     pub(super) fn form(&self) -> Result<&Form, Fault> {
         self.form.as_ref().ok_or_else(|| Fault::Unsupported("a server that was not asked".into()))
     }

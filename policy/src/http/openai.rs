@@ -1,8 +1,8 @@
-//! Chat servers of OpenAI's kind, hosted ones among them: messages in, text out.
+//! Dialect of OpenAI-compatible chat servers, including hosted ones: messages in, text out.
 //!
-//! Such a server does not tell which stop string it met, so none is sent: all tokens that a step may
-//! have are drawn in one request, and the step is cut out of them here. Ids are made from text, by the
-//! tokenizer of a folder or as [`packed`] ones, so rows say `logps_exact: false`.
+//! Such a server does not report which stop string it met, so none is sent. All tokens that a step may have
+//! are sampled in one request, and the step is cut out of them here. Ids are made from text by the tokenizer
+//! of a folder or by [`packed`], so rows have `logps_exact: false`.
 
 pub(super) mod form;
 pub(super) mod packed;
@@ -25,18 +25,18 @@ pub(super) use turns::{Talk, Turns};
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// Letters that are sampled for a judgement where the server lists no log-probabilities: the share
-/// moves in steps of an eighth.
+/// Number of letters sampled for a judgement if the server lists no log-probabilities; a label's share is
+/// then a multiple of one eighth.
 pub(super) const LETTERS: usize = 8;
 
-/// Tokens of an answer that is one letter, with a bracket or a space before it.
+/// Token limit of an answer that is one letter, with a bracket or a space before it.
 const LETTER_TOKENS: usize = 4;
 
-/// Between the problem and the steps so far, and behind them, where a server begins a new answer.
+/// Text between the problem and the steps so far, and after them, if the server begins a new answer.
 const SO_FAR: &str = "\n\nThe solution so far:\n";
 const CONTINUE: &str =
     "\n\nContinue the solution exactly where it stops. Do not repeat any part of it.";
-/// Asks for the letter that the answer would otherwise be begun with.
+/// Instruction to answer with one letter, for a server that cannot continue an answer begun for it.
 fn one_letter(labels: &[Label]) -> String {
     let texts: Vec<&str> = labels.iter().map(|label| label.text.as_str()).collect();
     match texts.as_slice() {
@@ -45,7 +45,7 @@ fn one_letter(labels: &[Label]) -> String {
     }
 }
 
-/// A request with everything but what it is drawn by.
+/// Request body without the sampling settings.
 pub(super) fn body(model: &Model, form: &Form, turns: &[Message], max_tokens: usize) -> Value {
     let system = model.told.system.as_deref().map(|content| ("system", content));
     let turns = turns.iter().map(|turn| (turn.role.as_str(), turn.content.as_str()));
@@ -69,7 +69,7 @@ pub(super) fn body(model: &Model, form: &Form, turns: &[Message], max_tokens: us
     body
 }
 
-/// How tokens are drawn, as far as the server takes it.
+/// Sets the sampling settings, as far as the server accepts them.
 fn draw(body: &mut Value, form: &Form, sampling: &Sampling, seed: u64) {
     body["temperature"] = json!(sampling.temperature);
     body["top_p"] = json!(sampling.top_p);
@@ -83,7 +83,7 @@ fn draw(body: &mut Value, form: &Form, sampling: &Sampling, seed: u64) {
         form::neutral(body);
     }
     if form.seed {
-        // A signed 32-bit number at some of them.
+        // Some servers accept only signed 32-bit seeds.
         body["seed"] = json!(seed >> 33);
     }
 }
@@ -125,20 +125,20 @@ pub(super) async fn complete(
     Completed { ids, logps, end, exact: false, reused }.checked(&reply)
 }
 
-/// The text of an answer; one that is only reasoned about or refused has none.
+/// Text of an answer; empty if the answer has only reasoning or a refusal.
 pub(super) fn content<'a>(choice: &Reply<'a>) -> Result<&'a str, Fault> {
     choice.field("message")?.optional("content").map_or(Ok(""), |content| content.text())
 }
 
-/// Log-probabilities of the tokens of an answer, where they are listed.
+/// Log-probabilities of the tokens of an answer; empty if the server lists none.
 fn sampled(choice: &Reply) -> Result<Vec<f64>, Fault> {
     let listed = choice.optional("logprobs").and_then(|l| l.optional("content"));
     let Some(listed) = listed else { return Ok(vec![]) };
     listed.list()?.iter().map(|token| token.field("logprob")?.sampled_logp()).collect()
 }
 
-/// Probabilities of the labels: from the tokens that are listed for the first place, else the
-/// shares of sampled letters.
+/// Probabilities of the labels: from the tokens listed at the first position or, if the server lists none,
+/// the shares among sampled letters.
 pub(super) async fn labels(
     model: &Model,
     server: &Server,
@@ -165,7 +165,7 @@ pub(super) async fn labels(
     let reply = Reply::new(&server.url(CHAT), &value);
     let listed = reply.field("choices")?.at(0)?.optional("logprobs");
     let listed = listed.and_then(|l| l.optional("content"));
-    // Nothing is listed where the model would end at once.
+    // The list is empty if the model would end at once.
     let Some(first) = listed.map(|l| l.list()).transpose()?.and_then(|l| l.into_iter().next())
     else {
         return Ok(None);
@@ -178,7 +178,7 @@ pub(super) async fn labels(
     Ok(label_masses(labels, &listed, |text, label| label.is(text)))
 }
 
-/// Shares of the labels among [`LETTERS`] answers that are sampled at temperature 1.
+/// Share of each label among [`LETTERS`] answers sampled at temperature 1.
 async fn letters(
     model: &Model,
     server: &Server,
@@ -205,14 +205,15 @@ async fn letters(
     Ok(Some(counts.into_iter().map(|count| f64::from(count) / LETTERS as f64).collect()))
 }
 
-/// The label that an answer begins with, whatever stands before and behind the letter.
+/// Index of the label that is the first word of an answer, without punctuation; `None` if that word is no
+/// label.
 fn letter(answer: &str, labels: &[Label]) -> Option<usize> {
     let word = answer.trim_start_matches(|c: char| !c.is_alphanumeric());
     let word = word.split(|c: char| !c.is_alphanumeric()).next()?;
     labels.iter().position(|label| label.text == word)
 }
 
-/// Log-probabilities of given text are in no answer of such a server.
+/// Always fails: a chat server returns no log-probabilities of given text.
 pub(super) fn score(server: &Server) -> Result<Scored, Fault> {
     Err(Fault::Unsupported(format!(
         "{}: a chat server tells no log-probabilities of given text; use vLLM, SGLang or llama.cpp by \

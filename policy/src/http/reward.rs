@@ -1,8 +1,9 @@
-//! Reward models behind vLLM and SGLang: a score of a text in place of tokens.
+//! Reward models served by vLLM and SGLang: a score of a text instead of tokens.
 //!
-//! It knows what a served reward model is asked at the start and what its scores mean, as
-//! `candle/reward_model.rs` does for those in this process; the fields are in the dialects' files. Scores must
-//! be raw: C = sigmoid(r) of one label, and the share of the second of two.
+//! This file contains the requests to a served reward model at the start and the meaning of its scores, like
+//! `candle/reward_model.rs` for reward models in this process; the request fields are in the dialects' files.
+//! Scores must be raw: with one label, C = sigmoid(r); with two labels, C is the softmax probability of the
+//! second.
 
 use regrowth_datasets::TokenId;
 
@@ -12,10 +13,11 @@ use super::server::Server;
 use super::{sglang, vllm};
 use crate::Dialect;
 
-/// Texts that are scored to find out what the server does.
+/// Texts that are scored to find out how the server behaves.
 const PROBES: [&str; 3] = ["1 + 1 = 2", "The answer is 7.", "No"];
 
-/// Labels of the served reward model; `None` where the server generates, or is of a kind that serves none.
+/// Number of labels of the served reward model; `None` if the model generates, or if servers of this dialect
+/// serve no reward models.
 pub(super) async fn find(model: &Model, server: &Server) -> Result<Option<usize>, Fault> {
     let labels = match model.dialect {
         Dialect::Vllm => match vllm_scores(model, server).await? {
@@ -38,7 +40,7 @@ pub(super) async fn find(model: &Model, server: &Server) -> Result<Option<usize>
     }
 }
 
-/// Raw scores of the probes; `None` where the server classifies nothing.
+/// Raw scores of the probes; `None` if the server does not classify.
 async fn vllm_scores(model: &Model, server: &Server) -> Result<Option<Vec<Vec<f64>>>, Fault> {
     let mut raw = Vec::new();
     for probe in PROBES {
@@ -49,7 +51,7 @@ async fn vllm_scores(model: &Model, server: &Server) -> Result<Option<Vec<Vec<f6
     }
     let is_share = |score: &f64| (0.0..=1.0).contains(score);
     if raw.iter().flatten().all(is_share) {
-        // Scores of a model without activation may lie there by chance.
+        // Raw scores may be in [0, 1] by chance, so compare them with activated scores.
         let activated = vllm::classify(model, server, &PROBES[0].into(), true).await?;
         if activated == raw[0] {
             return Err(Fault::Unsupported(format!(
@@ -62,7 +64,7 @@ async fn vllm_scores(model: &Model, server: &Server) -> Result<Option<Vec<Vec<f6
     Ok(Some(raw))
 }
 
-/// C of a text that ends with the step that is judged.
+/// C of a text that ends with the judged step.
 pub(super) async fn probability(
     model: &Model,
     server: &Server,

@@ -1,7 +1,7 @@
-//! Orders on their way through the servers: prompts, candidates, judgements, scores.
+//! Serves orders with requests to the servers: prompts, candidates, judgements, scores.
 //!
-//! It knows what the parts of an answer are and no dialect. A candidate may take several requests:
-//! servers stop at strings, and only the text they stopped at tells whether a step ends there.
+//! This file composes answers from their parts, independently of the dialect. A candidate may need several
+//! requests: servers stop at strings, and only the text up to the stop shows whether a step ends there.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     Request, Response, Sampling, Score, Scores, Usage,
 };
 
-/// Something for the thread to do.
+/// An order for the service thread.
 pub(super) enum Order {
     /// A request.
     Call(Call),
@@ -37,21 +37,21 @@ pub(super) enum Order {
     Decode { ids: Vec<TokenId>, reply: Sender<Result<String, PolicyError>> },
 }
 
-/// The servers and what is known of their model.
+/// The servers and the facts about their model.
 pub(super) struct Service {
     fleet: Fleet,
     pub(super) model: Model,
     pub(super) form: PromptForm,
 }
 
-/// A judge's question with everything before it.
+/// A judge's question, including all tokens before it.
 struct Question {
     ids: Vec<TokenId>,
-    /// Tokens before the question.
+    /// Number of tokens before the question.
     base: usize,
 }
 
-/// A candidate so far.
+/// The part of a candidate that has been sampled so far.
 struct Drawn {
     ids: Vec<TokenId>,
     logps: Vec<f32>,
@@ -64,7 +64,7 @@ impl Service {
         Self { fleet, model, form }
     }
 
-    /// Serves orders until nobody can give any more; what is then in flight is dropped.
+    /// Serves orders until all senders are gone; orders still in flight are then dropped.
     pub(super) async fn run(self: Arc<Self>, mut orders: UnboundedReceiver<Order>) {
         let mut tasks = JoinSet::new();
         while let Some(order) = orders.recv().await {
@@ -73,7 +73,8 @@ impl Service {
         }
     }
 
-    /// A closed channel means that nobody waits any more.
+    /// Serves one order. A closed reply channel means that the caller no longer waits, so send errors are
+    /// ignored.
     async fn serve(self: Arc<Self>, order: Order) {
         match order {
             Order::Call(call) => {
@@ -100,8 +101,8 @@ impl Service {
         self.fleet.ask(ids, async |server| self.model.decode(&server, ids).await).await
     }
 
-    /// What `ids` add to the text of the ids before them; decoders that treat the beginning of a text
-    /// differently are given a few of those.
+    /// Text that `ids` add to the text of the ids before them. Decoders that treat the beginning of a text
+    /// differently are also given a few of the ids before.
     async fn decode_after(&self, before: &[TokenId], ids: &[TokenId]) -> Result<String, Fault> {
         if self.model.context_free {
             return self.decode(ids).await;
@@ -130,7 +131,7 @@ impl Service {
         Ok(Prompt { text, ids: ids.into() })
     }
 
-    /// A text as the user's turn, where the model chats.
+    /// Text and ids of the prompt: as a user turn if the model chats, otherwise the plain text.
     async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
         Ok(match &self.model.chat {
             Chat::Server => {
@@ -159,7 +160,7 @@ impl Service {
         })
     }
 
-    /// Ids of a text with BOS before them.
+    /// Ids of a text, with BOS before them.
     async fn begun(&self, text: &str) -> Result<Vec<TokenId>, Fault> {
         let mut ids = self.model.begin.clone();
         ids.extend(self.encode(text).await?);
@@ -183,7 +184,7 @@ impl Service {
         }
     }
 
-    /// What a reward model says of a step: at its last token, EOS included.
+    /// A reward model's judgement of a step: the score at its last token, EOS included.
     async fn score_of(&self, request: Request, labels: usize) -> Result<Response, Fault> {
         let judge = scored(&request)?;
         let ids = [&*judge.prefix, &*judge.step].concat();
@@ -195,7 +196,7 @@ impl Service {
         Ok(Response::Judgement(Judgement { correct, mass: 1.0, usage }))
     }
 
-    /// All candidates at once, each with its own seed.
+    /// Samples all candidates at once, each with its own seed.
     async fn propose(self: Arc<Self>, propose: Propose) -> Result<Response, Fault> {
         let propose = Arc::new(propose);
         let mut tasks = JoinSet::new();
@@ -216,7 +217,7 @@ impl Service {
         Ok(Response::Candidates(Candidates { candidates, usage }))
     }
 
-    /// One candidate, in as many parts as its boundary takes.
+    /// Samples one candidate, in as many requests as its boundary needs.
     async fn candidate(
         &self,
         propose: &Propose,
@@ -269,8 +270,8 @@ impl Service {
         Err(Fault::Reply("a candidate without end".into()))
     }
 
-    /// One candidate of a server that does not tell what stopped it: all tokens that a step may have
-    /// are drawn, and the step is cut out of them.
+    /// Samples one candidate from a server that does not report what stopped it: all tokens that a step may
+    /// have are sampled, and the step is cut out of them.
     async fn cut_candidate(
         &self,
         propose: &Propose,
@@ -298,7 +299,7 @@ impl Service {
             text = self.decode_after(&propose.prefix, &drawn.ids[..count]).await?;
             finish = finish_of(propose, count, &text);
             cut.note(&propose.boundary, count, &text);
-            // A solution may end with a line break.
+            // A solution may end with a line break: do not cut it off.
             let is_rest = ended && whole.get(text.len()..).is_some_and(|r| r.trim().is_empty());
             if finish.is_some() && !is_rest {
                 drawn.truncate(count);
@@ -322,8 +323,8 @@ impl Service {
         Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage))
     }
 
-    /// What is asked in each order that a judge request asks for. A judged step loses its EOS: the
-    /// question goes on from its text.
+    /// The questions of a judge request, such as one for each order of the options; empty for other requests.
+    /// A judged step loses its EOS, because the question continues its text.
     async fn questions(&self, request: &Request) -> Result<Vec<Question>, Fault> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
         let (base, hint) = ([&*judge.prefix, self.judged(judge)].concat(), judge.hint.as_deref());
@@ -348,7 +349,7 @@ impl Service {
         Ok(questions)
     }
 
-    /// The step without EOS, unless there is nothing else.
+    /// The judged step without EOS, unless EOS is its only token.
     fn judged<'a>(&self, judge: &'a Judge) -> &'a [TokenId] {
         match judge.step.split_last() {
             Some((last, rest)) if self.model.eos.contains(last) && !rest.is_empty() => rest,
@@ -392,8 +393,8 @@ impl Service {
 }
 
 impl Drawn {
-    /// Adds a part. Text made into ids again may be longer than what was asked for; an EOS that the
-    /// server does not list is added where its id is known, with nothing known of its probability.
+    /// Adds the response to one request. Text that is tokenised again may have more tokens than requested. An
+    /// EOS that the server does not list is added if its id is known; its probability is not known.
     fn take(&mut self, ask: &Completion, done: Completed, most: usize, eos: &[TokenId]) {
         self.exact &= done.exact;
         let reused = done.reused.min(ask.prompt.len() as u64);
@@ -414,8 +415,8 @@ impl Drawn {
         self.truncate(most);
     }
 
-    /// Ends at the first of these ids, if one was drawn: servers are not told of them, what they
-    /// went on with is thrown away.
+    /// Ends the candidate at the first of these ids, if one was sampled, and returns whether one was. Servers
+    /// are not given the ids, so tokens sampled after the stop are discarded.
     fn stop_at(&mut self, stops: &[TokenId]) -> bool {
         let stopped = self.ids.iter().position(|id| stops.contains(id));
         if let Some(at) = stopped {

@@ -1,7 +1,8 @@
-//! SGLang: its own `/generate` and `/classify`, token ids both ways, log-probabilities of any ids.
+//! Dialect of SGLang: its own `/generate` and `/classify`, token ids in and out, log-probabilities of any
+//! ids.
 //!
-//! It knows the fields of SGLang's interface and nothing else. Seeds are those of its deterministic
-//! mode; without it the server draws as it likes.
+//! This file contains the fields of SGLang's interface, nothing else. Seeds take effect in its deterministic
+//! mode; without this mode the server's samples are not reproducible.
 
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::Sampling;
 const GENERATE: &str = "/generate";
 const CLASSIFY: &str = "/classify";
 
-/// What every request has in common.
+/// Fields common to all requests.
 fn body(model: &Model, prompt: &[TokenId], max_tokens: usize, sampling: &Sampling) -> Value {
     let mut body = json!({
         "input_ids": prompt, "return_logprob": true, "return_text_in_logprobs": false,
@@ -35,7 +36,7 @@ fn body(model: &Model, prompt: &[TokenId], max_tokens: usize, sampling: &Samplin
     body
 }
 
-/// A log-probability and its id, from `[log-probability, id, text or null]`.
+/// Id and log-probability of an entry `[log-probability, id, text or null]`.
 fn entry(entry: &Reply) -> Result<(TokenId, f64), Fault> {
     Ok((entry.at(1)?.id()?, entry.at(0)?.logp()?))
 }
@@ -52,7 +53,7 @@ pub(super) async fn complete(
     let mut body = body(model, &ask.prompt, ask.max_tokens, &ask.sampling);
     body["sampling_params"]["stop"] = json!(ask.stops);
     body["sampling_params"]["no_stop_trim"] = json!(true);
-    // A signed 32-bit number there.
+    // The server's seed is a signed 32-bit number.
     body["sampling_params"]["sampling_seed"] = json!(ask.seed >> 33);
     let value = server.post(GENERATE, &body).await?;
     let reply = Reply::new(&server.url(GENERATE), &value);
@@ -70,7 +71,7 @@ pub(super) async fn complete(
     let mut logps: Vec<f32> = drawn.iter().map(|d| d.1 as f32).collect();
     let temperature = ask.sampling.temperature;
     if temperature != 0.0 && temperature != 1.0 && !ids.is_empty() {
-        // Its log-probabilities are those after the temperature; ours are the model's own.
+        // SGLang's log-probabilities are those after the temperature; ours are the model's own.
         logps = score(model, server, &ask.prompt, &ids).await?.logps;
     }
     Completed { ids, logps, end, exact: true, reused: reused(&meta) }.checked(&reply)
@@ -101,7 +102,7 @@ pub(super) async fn score(
 ) -> Result<Scored, Fault> {
     let all = [prefix, continuation].concat();
     let mut body = body(model, &all, 1, &Sampling::greedy());
-    // The entry at the start itself is null, hence one earlier.
+    // The entry at the start position is null, so start one position earlier.
     body["logprob_start_len"] = json!(prefix.len() - 1);
     body["top_logprobs_num"] = json!(1);
     let value = server.post(GENERATE, &body).await?;
@@ -122,7 +123,8 @@ pub(super) async fn score(
     Ok(scored)
 }
 
-/// Whether the served model generates: others embed or classify. Older servers say so under another address.
+/// Whether the served model generates; other models embed or classify. Older servers report it at another
+/// path.
 pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
     for path in ["/model_info", "/get_model_info"] {
         match server.get(path).await {
@@ -137,13 +139,13 @@ pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// Raw scores of a text by a model that classifies: one a label.
+/// Raw scores of a text by a classification model, one per label.
 pub(super) async fn classify(server: &Server, ids: &[TokenId]) -> Result<Vec<f64>, Fault> {
     let value = server.post(CLASSIFY, &json!({ "input_ids": ids })).await?;
     Reply::new(&server.url(CLASSIFY), &value).field("embedding")?.numbers()
 }
 
-/// Ids of a text, with the special tokens around it or without.
+/// Ids of a text; if `framed`, with the special tokens around it.
 pub(super) async fn encode(
     server: &Server,
     text: &str,

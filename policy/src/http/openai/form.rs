@@ -1,8 +1,8 @@
-//! What a chat server takes: found by asking it, as servers do not say.
+//! Request fields that a chat server accepts, found by trial requests because servers do not report them.
 //!
-//! Servers of this kind refuse fields that they do not know (hosted ones), ignore them, or act on them.
-//! Whether an assistant's turn is continued is seen from the tokens that the server counts: one that is
-//! closed and answered anew costs the end of a turn and the beginning of another one.
+//! OpenAI-compatible servers refuse unknown fields (hosted ones), ignore them, or act on them. The server's
+//! count of prompt tokens shows whether it continues an assistant turn: a turn that is closed and answered
+//! anew costs the tokens of a turn's end and of another turn's beginning.
 
 use serde_json::{Value, json};
 
@@ -14,43 +14,46 @@ use super::turns::assistant;
 use super::{CHAT, body, content};
 use crate::text::user;
 
-/// Numbers of tokens that are asked for at a place; servers have different limits.
+/// Numbers of likely tokens requested per position; servers have different limits.
 const TOPS: [usize; 2] = [20, 5];
 
-/// How a server is told that an assistant's turn goes on.
+/// How a request tells the server to continue the assistant turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Continuation {
     /// `continue_final_message` without `add_generation_prompt` (vLLM, SGLang, newer llama.cpp).
     Flags,
-    /// By a last message that is the assistant's (llama.cpp).
+    /// A last message with the assistant's role (llama.cpp).
     Bare,
-    /// By `prefix` in that message (DeepSeek, Mistral).
+    /// `prefix` in the last message, which is the assistant's (DeepSeek, Mistral).
     Prefix,
 }
 
-/// What a server takes.
+/// Request fields that a server accepts, and how it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Form {
-    /// Name of the field for the number of tokens.
+    /// Name of the field for the token limit.
     pub(super) budget: &'static str,
-    /// Whether settings are taken that are not OpenAI's: some servers' own are not neutral.
+    /// Whether fields that are not OpenAI's are accepted. They are sent because some servers' defaults are
+    /// not neutral.
     pub(super) neutral: bool,
     pub(in crate::http) seed: bool,
-    /// Tokens that are listed at a place; 0 where no log-probabilities are given.
+    /// Number of likely tokens listed per position; 0 if the server returns no log-probabilities.
     pub(in crate::http) top: usize,
     pub(in crate::http) continuation: Option<Continuation>,
     /// Whether an answer repeats the turn that it continues.
     echoes: bool,
 }
 
-/// Settings that turn off what servers do unasked, besides `top_k` and `min_p`.
+/// Sets neutral repetition penalties, for servers whose defaults are not neutral. `top_k` and `min_p` are set
+/// elsewhere.
 pub(super) fn neutral(body: &mut Value) {
     body["repetition_penalty"] = json!(1.0);
     body["repeat_penalty"] = json!(1.0);
 }
 
 impl Form {
-    /// Everything, in the order in which it is tried; what is refused most often goes first.
+    /// All combinations of fields, in the order in which they are tried: the field that servers refuse most
+    /// often is dropped first.
     fn all() -> impl Iterator<Item = Self> {
         let form = |budget, neutral, seed, top| Self {
             budget,
@@ -72,7 +75,7 @@ impl Form {
         })
     }
 
-    /// Asks the server what it takes.
+    /// Tries the combinations until the server accepts one.
     pub(in crate::http) async fn find(model: &Model, server: &Server) -> Result<Self, Fault> {
         let mut refused = None;
         for mut form in Self::all() {
@@ -111,7 +114,9 @@ impl Form {
                     Err(fault) => return Err(fault),
                 }
             }
-            // Eight words cost what four do and four words more; what is left is all around them.
+            // Twice the tokens of a prompt with four words, less those of a prompt with eight, leaves the
+            // tokens around the words. If these are at most as many as without the assistant turn (`alone`),
+            // the turn is continued.
             let around = (2 * counted[0]).checked_sub(counted[1]);
             if !refused && around.is_some_and(|around| around > 0 && around <= alone) {
                 return Ok(());
@@ -121,7 +126,7 @@ impl Form {
         Ok(())
     }
 
-    /// One token, after a greeting or after so many words of an answer.
+    /// Requests one token, after a greeting or after this number of words of an answer.
     async fn try_request(
         &self,
         model: &Model,
@@ -149,12 +154,12 @@ impl Form {
                 .and_then(|u| u.optional("prompt_tokens")?.count().ok())
                 .unwrap_or(0),
             lists: first.is_some_and(|first| first.optional("top_logprobs").is_some()),
-            // One token is no repetition by the model.
+            // The model generates only one token here, so a repetition comes from the server.
             echoes: begun.is_some_and(|begun| text.starts_with(&begun)),
         })
     }
 
-    /// What is new in the answer of `choice`, which continues `begun`. A server that repeats that may
+    /// The new part of the answer of `choice`, which continues `begun`. A server that repeats `begun` may
     /// trim it.
     pub(super) fn fresh<'a>(&self, choice: &Reply<'a>, begun: &str) -> Result<&'a str, Fault> {
         let text = content(choice)?;
@@ -166,12 +171,12 @@ impl Form {
     }
 }
 
-/// What one token of an answer tells.
+/// Results of a trial request for one token.
 struct Tried {
-    /// Tokens of the prompt as the server counts them; 0 where it does not.
+    /// Number of prompt tokens that the server counts; 0 if it does not report it.
     tokens: u64,
     /// Whether likely tokens are listed.
     lists: bool,
-    /// Whether the answer repeats what it continues.
+    /// Whether the answer repeats the text that it continues.
     echoes: bool,
 }

@@ -1,20 +1,20 @@
-//! Ids of text without a tokenizer: up to three bytes of UTF-8 each, the first one lowest.
+//! Token ids for text without a tokenizer: up to three bytes of UTF-8 per id, the first byte lowest.
 //!
-//! Text and ids are turned into each other without a server. A new id begins with a word and with a line
-//! break behind something else, so that a step that is cut between two ids ends where words do.
-//! Budgets in tokens then count these ids; a token of a model has about four letters.
+//! Text and ids are converted into each other without a server. A new id begins at each word, and before and
+//! after line breaks, so that a step that is cut between two ids ends at the end of a word. Budgets in tokens
+//! then count these ids; a token of a model has about four letters.
 
 use regrowth_datasets::TokenId;
 
-/// Bytes of an id.
+/// Number of bytes per id.
 const BYTES: usize = 3;
 
-/// Begins a turn of the user, and of the assistant, in the text of a prompt: code points that no text
-/// may hold, which [`clean`] therefore takes out of it.
+/// Marks of a user turn and of an assistant turn in the text of a prompt: code points that no other text may
+/// contain, so [`clean`] replaces them.
 pub(super) const USER: char = '\u{fdd0}';
 pub(super) const ASSISTANT: char = '\u{fdd1}';
 
-/// A chat template that writes those.
+/// A chat template that writes these marks.
 pub(in crate::http) const TEMPLATE: &str = "{% for m in messages %}\
     {% if m.role == 'assistant' %}\u{fdd1}{% else %}\u{fdd0}{% endif %}{{ m.content }}{% endfor %}\
     {% if add_generation_prompt %}\u{fdd1}{% endif %}";
@@ -68,7 +68,7 @@ pub(in crate::http) fn without_marks(text: &str) -> String {
     text.replace([USER, ASSISTANT], "")
 }
 
-/// Text of a user or a model, in which no mark and no NUL may stand.
+/// Text of a user or a model, with marks and NUL replaced.
 pub(in crate::http) fn clean(text: &str) -> String {
     text.replace([USER, ASSISTANT, '\0'], "\u{fffd}")
 }

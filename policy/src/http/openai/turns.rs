@@ -1,44 +1,46 @@
-//! The turns of a talk, found again in the text of its prompt.
+//! Recovers the turns of a chat from the text of its prompt.
 //!
-//! Prompts are token ids everywhere else, made by a chat template; a chat server wants the turns
-//! themselves. What the template writes around them is learnt from a talk whose turns are known.
+//! Everywhere else prompts are token ids made by a chat template, but a chat server needs the turns
+//! themselves. The text that the template writes around turns is learnt from a chat whose turns are known.
 
 use regrowth_datasets::Message;
 
 use crate::text::{ChatTemplate, prompt, user};
 
-/// Stand for what is said in a talk whose rendering is taken apart.
+/// Contents of the known chat from which the template's own text is learnt.
 const PROBLEM: &str = "a problem";
 const SOLUTION: &str = "a solution so far";
 const QUESTION: &str = "a question about it";
 
-/// A turn of the assistant.
+/// An assistant turn.
 pub(super) fn assistant(content: String) -> Message {
     Message { role: "assistant".into(), content }
 }
 
-/// What a chat template writes around turns.
+/// Text that a chat template writes around turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Turns {
     /// Before the first turn.
     head: String,
     /// Between the first turn and the assistant's.
     open: String,
-    /// Around a question that is asked after the assistant's turn.
+    /// Text before and after a question that follows the assistant turn; `None` if the template does not
+    /// render one.
     again: Option<[String; 2]>,
 }
 
-/// A talk that ends within a turn of the assistant.
+/// A chat that ends within an assistant turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Talk {
     problem: String,
     solution: String,
-    /// A question about it, and what its answer begins with.
+    /// A question about the solution, and the beginning of its answer; `None` if no question follows.
     asked: Option<[String; 2]>,
 }
 
 impl Turns {
-    /// From a chat template; `None` for one that leaves out what is said.
+    /// Learns the text around turns from a chat template; `None` if the template leaves out the messages'
+    /// contents.
     pub(in crate::http) fn of(template: &ChatTemplate) -> Option<Self> {
         let first = prompt::chat(template, &[user(PROBLEM.into())], true).ok()?;
         let (head, open) = first.split_once(PROBLEM)?;
@@ -52,7 +54,7 @@ impl Turns {
         (!open.is_empty()).then(|| Self { head: head.to_owned(), open: open.to_owned(), again })
     }
 
-    /// The talk whose prompt this is; `None` if it is none of this template.
+    /// Splits the text of a prompt into turns; `None` if this template did not make the prompt.
     pub(in crate::http) fn read(&self, text: &str) -> Option<Talk> {
         let rest = text.strip_prefix(self.head.as_str())?;
         let (problem, rest) = rest.split_once(self.open.as_str())?;
@@ -75,7 +77,7 @@ impl Talk {
         (self.problem, self.solution)
     }
 
-    /// All turns; the last one is the assistant's and goes on.
+    /// All turns; the last one is the assistant's and is to be continued.
     pub(super) fn messages(self) -> Vec<Message> {
         let mut messages = vec![user(self.problem), assistant(self.solution)];
         if let Some([question, opening]) = self.asked {
