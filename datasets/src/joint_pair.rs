@@ -1,8 +1,8 @@
 //! A preference across two problems: a verified-right solution of one and a verified-wrong solution of
 //! another (DOVE, arXiv:2404.00530).
 //!
-//! One JSON object per line. The two sides have two prompts, which the columns of TRL's preference rows
-//! cannot say. So no column is named `chosen` or `rejected`: readers of pairs refuse the file.
+//! One JSON object per line. The two sides have different prompts, which TRL's preference columns cannot
+//! express. Therefore no column is named `chosen` or `rejected`, and readers of pairs refuse the file.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{DataError, TokenId};
 /// Version of the joint pair row; readers refuse a newer one.
 pub const JOINT_PAIR_VERSION: u32 = 1;
 
-/// A right solution of one problem, preferred to a wrong solution of another one.
+/// A right solution of one problem, preferred to a wrong solution of another problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointPair {
     /// [`JOINT_PAIR_VERSION`].
@@ -28,11 +28,11 @@ pub struct JointPair {
     pub policy: String,
     /// The preferred side.
     pub right: JointSide,
-    /// The other side, of another problem.
+    /// The rejected side, of another problem.
     pub wrong: JointSide,
 }
 
-/// A whole solution behind its prompt.
+/// A whole solution with its prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointSide {
     /// [`crate::Problem::id`] of the tree.
@@ -43,7 +43,7 @@ pub struct JointSide {
     /// Whether a step was injected from the reference solution and not sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub injected: bool,
-    /// Whether a time budget had a say in the tree: then another run may give other pairs.
+    /// Whether a time budget influenced the tree: another run may then give other pairs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
     /// Text of the prompt.
@@ -54,18 +54,18 @@ pub struct JointSide {
     pub prompt_ids: Vec<TokenId>,
     /// Token ids of the solution as they were sampled.
     pub completion_ids: Vec<TokenId>,
-    /// Sampling log-probabilities of `completion_ids` at temperature 1, one for each.
+    /// Sampling log-probabilities of `completion_ids` at temperature 1, one per id.
     pub completion_logps: Vec<f32>,
-    /// Whether the log-probabilities above may stand in for the round-start reference: all steps
-    /// sampled, not injected or forced.
+    /// Whether the log-probabilities above may serve as those of the round-start reference: all steps were
+    /// sampled, not injected, at temperature 1 without truncation.
     pub logps_exact: bool,
 }
 
-/// Reads all joint pairs of a file. Columns that this version does not know are ignored.
+/// Reads all joint pairs of a file. Columns unknown to this version are ignored.
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Version`] for a row of a newer version; [`DataError::Torn`] for a
-/// last line that was cut off; [`DataError::Row`] for a row that is not a joint pair.
+/// truncated last line; [`DataError::Row`] for a row that is not a joint pair.
 pub fn read_joint_pairs(path: &Path) -> Result<Vec<JointPair>, DataError> {
     Lines::open(path)?
         .map(|line| {
@@ -79,13 +79,13 @@ pub fn read_joint_pairs(path: &Path) -> Result<Vec<JointPair>, DataError> {
         .collect()
 }
 
-/// What a reader of pairs says of a joint pair.
+/// The fault that a reader of pairs reports for a joint pair.
 pub(crate) fn refusal() -> Fault {
     let expected = "pairs with one prompt; joint pairs go to `regrowth train --joint-pairs`";
     Fault::new("right", expected, "a joint pair of two problems")
 }
 
-/// What the fields of [`JointPair`] state.
+/// Checks the ids, log-probabilities and problems of a [`JointPair`].
 fn check(row: &JointPair) -> Result<(), Fault> {
     for (name, side) in [("right", &row.right), ("wrong", &row.wrong)] {
         let ids = [("prompt_ids", &side.prompt_ids), ("completion_ids", &side.completion_ids)];

@@ -1,8 +1,8 @@
-//! A step-level preference pair with everything that made it.
+//! A step-level preference pair with its provenance.
 //!
-//! One JSON object per line. `prompt`, `chosen` and `rejected` are TRL's standard preference columns,
-//! so the file loads there unchanged; the other columns are what a step-level trainer needs
-//! (token ids, never to be made again from text) and the provenance of the pair.
+//! One JSON object per line. `prompt`, `chosen` and `rejected` are TRL's standard preference columns, so the
+//! file loads there unchanged. The other columns are needed by a step-level trainer (token ids, which must
+//! not be recomputed from text) or record the provenance of the pair.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +31,10 @@ pub struct PreferencePair {
     /// sampled.
     #[serde(default)]
     pub injected: bool,
-    /// Whether a time budget had a say in the tree: then another run may give other pairs.
+    /// Whether a time budget influenced the tree: another run may then give other pairs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
-    /// Depth of the two children, the root's children being at depth 1.
+    /// Depth of the two children; children of the root have depth 1.
     pub depth: u32,
 
     /// Text of the prefix: prompt and the steps so far.
@@ -53,19 +53,19 @@ pub struct PreferencePair {
     pub chosen_logps: Vec<f32>,
     /// Sampling log-probabilities of `rejected_ids` at temperature 1.
     pub rejected_logps: Vec<f32>,
-    /// Whether the log-probabilities above may stand in for the round-start reference: both sides
-    /// sampled, not injected or forced.
+    /// Whether the log-probabilities above may serve as those of the round-start reference: both sides were
+    /// sampled, not injected, at temperature 1 without truncation.
     pub logps_exact: bool,
 
     /// Value of the better child.
     pub q_chosen: f64,
     /// Value of the worse child.
     pub q_rejected: f64,
-    /// Value of the better child less the mean value of all its siblings; absent in pairs that no search
-    /// of this program made.
+    /// Value of the better child minus the mean value of all its siblings; absent in pairs that were not made
+    /// by a search of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advantage_chosen: Option<f64>,
-    /// The same of the worse child.
+    /// Value of the worse child minus the mean value of all its siblings; absent in the same cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advantage_rejected: Option<f64>,
     /// Visits of the better child.
@@ -76,7 +76,7 @@ pub struct PreferencePair {
     pub prior_chosen: f64,
     /// Prior of the worse child.
     pub prior_rejected: f64,
-    /// Self-evaluation of the better child, in [0, 1]; absent when unknown or not asked.
+    /// Self-evaluation of the better child, in [0, 1]; absent if it is unknown or was not requested.
     pub self_evaluation_chosen: Option<f64>,
     /// Self-evaluation of the worse child.
     pub self_evaluation_rejected: Option<f64>,
@@ -89,9 +89,11 @@ pub struct PreferencePair {
     /// Whether the worse child ends the solution.
     pub terminal_rejected: bool,
 
-    /// Label smoothing from visits, in [0, 0.5]: `N_l / (max(1, N_w) + N_l)`.
+    /// Label smoothing, in [0, 0.5]: from visits, `N_l / (max(1, N_w) + N_l)`, unless `smoothing` or
+    /// `ensemble` in the pair settings says otherwise.
     pub alpha: f64,
-    /// `q_chosen - q_rejected`, above 0.
+    /// `q_chosen - q_rejected`, above 0; with `ensemble`, it may be the absolute mean strength of the tree's
+    /// judges.
     pub margin: f64,
     /// Weight of the pair in the mean of the loss, above 0.
     pub weight: f64,

@@ -1,6 +1,6 @@
-//! Pairs as a Parquet file: one column a field, lists of token ids and log-probabilities as Parquet
-//! lists, Zstd. One table says name, type and value of every column; schema and data are made from
-//! it, so they cannot differ. Reading goes through the rows of any Parquet file.
+//! Pairs as a Parquet file: one column per field, lists of token ids and log-probabilities as Parquet lists,
+//! compressed with Zstd. One table gives the name, type and value of every column; schema and data are both
+//! made from it, so they cannot differ. Reading uses the row reader for any Parquet file.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,10 +16,10 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::{DataError, PreferencePair as Pair, TokenId, atomic_write};
 
-/// Pairs in a row group; a group is built in memory.
+/// Number of pairs per row group; a group is built in memory.
 const GROUP: usize = 8192;
 
-/// Where the values of a column come from.
+/// Type of a column, and the function that reads its value from a pair.
 enum Column {
     U32(fn(&Pair) -> u32),
     U64(fn(&Pair) -> u64),
@@ -122,8 +122,8 @@ impl Column {
         }
     }
 
-    /// Writes this column of `pairs`. Unsigned numbers keep their bits in the signed storage type,
-    /// as the format asks.
+    /// Writes this column of `pairs`. Unsigned numbers keep their bits in the signed storage type, as Parquet
+    /// requires.
     fn write(&self, writer: &mut ColumnWriter<'_>, pairs: &[Pair]) -> Result<()> {
         match (self, writer) {
             (Self::U32(get), ColumnWriter::Int32ColumnWriter(w)) => {

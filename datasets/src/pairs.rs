@@ -1,6 +1,6 @@
-//! Files of preference pairs: written whole or not at all, read back with every row checked. The
-//! rows are JSON lines, or Parquet where the path ends in `.parquet`. It knows our own columns only;
-//! files of other programs (TRL, Step-DPO) have neither token ids nor a version.
+//! Files of preference pairs: written completely or not at all, and read with every row checked. The rows are
+//! JSON lines, or Parquet if the path ends in `.parquet`. Only our own columns are supported here; files of
+//! other programs (TRL, Step-DPO) have neither token ids nor a version.
 
 use std::path::Path;
 
@@ -16,20 +16,20 @@ use crate::{
     write_jsonl,
 };
 
-/// Reads all pairs of a file: JSON lines, a JSON array or Parquet, told by its content.
+/// Reads all pairs of a file: JSON lines, a JSON array or Parquet, detected from its content.
 ///
-/// A file without rows has no pairs; that is not an error. Columns that this version does not know
-/// are ignored: other tools may add theirs, and a change that matters raises the version.
+/// A file without rows is valid and has no pairs. Columns unknown to this version are ignored: other tools
+/// may add theirs, and a change that matters raises the version.
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Version`] for a row of a newer version; [`DataError::Torn`] for a
-/// last line that was cut off; [`DataError::Row`] for a row that is not a pair or holds values out
-/// of their ranges; [`DataError::MissingFeature`] for Parquet without the feature.
+/// truncated last line; [`DataError::Row`] for a row that is not a pair or has values out of range;
+/// [`DataError::MissingFeature`] for Parquet without the feature.
 pub fn read_pairs(path: &Path) -> Result<Vec<PreferencePair>, DataError> {
     read(path, &mut Notices::default())
 }
 
-/// As [`read_pairs`]; bad rows are passed over as far as `notices` allows.
+/// Like [`read_pairs`], but skips bad rows as far as `notices` allows.
 pub(crate) fn read(path: &Path, notices: &mut Notices) -> Result<Vec<PreferencePair>, DataError> {
     let mut pairs = Vec::new();
     let start = read_start(path, 64)?;
@@ -52,8 +52,8 @@ pub(crate) fn read(path: &Path, notices: &mut Notices) -> Result<Vec<PreferenceP
 /// Writes pairs to `path`, atomically: JSON lines, or Parquet if it ends in `.parquet`.
 ///
 /// # Errors
-/// [`DataError::Row`] with the number of the pair, from 1, for one that no reader would take (such as
-/// a log-probability that is not finite), before anything is written; [`DataError::Io`];
+/// [`DataError::Row`] with the number of the pair, from 1, if readers would refuse a pair (such as one with a
+/// log-probability that is not finite); nothing is written then. [`DataError::Io`];
 /// [`DataError::MissingFeature`] for Parquet without the feature.
 pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataError> {
     for (i, pair) in pairs.iter().enumerate() {
@@ -87,7 +87,7 @@ fn pair_of_row(path: &Path, row: Row) -> Result<PreferencePair, DataError> {
     Ok(pair)
 }
 
-/// The ranges that the fields of [`PreferencePair`] state.
+/// Checks the ranges that are documented at the fields of [`PreferencePair`].
 fn check(pair: &PreferencePair) -> Result<(), Fault> {
     let sides = [
         ("chosen_ids", &pair.chosen_ids, "chosen_logps", &pair.chosen_logps),

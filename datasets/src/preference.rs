@@ -1,8 +1,9 @@
 //! Preference rows of other programs: text in TRL's columns or Step-DPO's, without token ids.
 //!
-//! TRL's standard and conversational layouts, with an explicit or an implicit prompt, and the columns of
-//! the Step-DPO set (arXiv:2406.18629). What the text becomes is decided by whoever trains on it. Columns
-//! that change what TRL renders and are not read are refused by name; docs/formats.md lists them.
+//! The layouts are TRL's standard and conversational ones, with an explicit or an implicit prompt, and the
+//! columns of the Step-DPO set (arXiv:2406.18629). The trainer decides how the text is rendered and
+//! tokenised. Columns that change what TRL renders but are not supported are refused by name; docs/formats.md
+//! lists them.
 
 use std::path::Path;
 
@@ -14,13 +15,13 @@ use crate::fault::{Fault, quote};
 use crate::rows::{self, Row, is_empty};
 use crate::{DataError, Notices, PreferencePair, joint_pair, pairs};
 
-/// Columns that change what a row means and are not read: what TRL gives to the chat template besides the
-/// messages, and what it shows beside the text.
+/// Columns that change the meaning of a row and are not supported: values that TRL passes to the chat
+/// template in addition to the messages, and media that it shows with the text.
 pub(crate) const REFUSED: [&str; 6] =
     ["tools", "chat_template_kwargs", "image", "images", "audio", "video"];
 
-/// Columns that say nothing of the preference: repetitions, ratings of the sides, and log-probabilities
-/// of a reference, which is computed here.
+/// Columns that do not affect the preference: repetitions, ratings of the sides, and log-probabilities of a
+/// reference, which are computed here.
 const IGNORED: [&str; 16] = [
     "prompt_id",
     "messages",
@@ -45,11 +46,11 @@ const IGNORED: [&str; 16] = [
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// Text of the turn.
     pub content: String,
 }
 
-/// One side's text, or what comes before both.
+/// Content of one side, or of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// Plain text.
@@ -61,7 +62,7 @@ pub enum Turn {
 /// A preference between two texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextPreference {
-    /// What both sides answer.
+    /// The prompt that both sides answer.
     pub prompt: Turn,
     /// Steps of the answer that both sides continue (Step-DPO); `None` in TRL's layouts, whose sides
     /// are whole answers.
@@ -70,22 +71,22 @@ pub struct TextPreference {
     pub chosen: Turn,
     /// The worse side, of the prompt's kind.
     pub rejected: Turn,
-    /// Why the chosen side is better (column `rationale`), where that is text.
+    /// Why the chosen side is better (column `rationale`); `None` if that column is not text.
     pub rationale: Option<String>,
 }
 
-/// What a file of preferences holds.
+/// Contents of a file of preferences.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Preferences {
     /// Our own rows, with token ids.
     Pairs(Vec<PreferencePair>),
-    /// Text, with the number of its line.
+    /// Text rows, each with its line number.
     Texts(Vec<(usize, TextPreference)>),
 }
 
-/// Reads a file of preferences in any known layout, told by the first row.
+/// Reads a file of preferences in any known layout, detected from the first row.
 ///
-/// `notices` says how many bad rows are passed over, and gets them and the columns that were not read.
+/// `notices` limits how many bad rows are skipped, and records these rows and the columns that were not read.
 ///
 /// # Errors
 /// As [`crate::read_pairs`]; [`DataError::Row`] for a row that lacks a column of its layout;
@@ -152,21 +153,21 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     Ok(TextPreference { prompt, steps, chosen, rejected, rationale })
 }
 
-/// The fault that column `name` is not there, with those that are.
+/// The fault for a missing column `name`, with a list of the columns that exist.
 fn absent(row: &Row, name: &str, expected: &str) -> Fault {
     let names: Vec<&str> = row.names().collect();
     Fault::new(name, expected, format!("none in the columns {}", quote(&names.join(", "))))
 }
 
-/// A prompt and what follows it.
+/// A prompt and both sides.
 struct Sides {
     prompt: Turn,
     chosen: Turn,
     rejected: Turn,
 }
 
-/// Both sides without the turns of the prompt, where they repeat them. Text as prompt must be the last turn
-/// that both sides share (UltraFeedback), which then are the prompt.
+/// Removes the turns of the prompt from both sides if the sides repeat them. A text prompt must equal the
+/// last turn that both sides share (UltraFeedback); the shared turns are then the prompt.
 fn after_prompt(
     prompt: Turn,
     mut chosen: Vec<Message>,
@@ -207,7 +208,7 @@ fn after_prompt(
     }
 }
 
-/// The turns that two conversations share are the prompt (TRL's implicit prompt).
+/// Splits two conversations: the turns that both share are the prompt (TRL's implicit prompt).
 fn implicit(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> Result<Sides, Fault> {
     let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
     if shared == 0 || shared == chosen.len() || shared == rejected.len() {
@@ -225,7 +226,7 @@ fn implicit(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> Result<Side
 pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
     let value = row.get(name);
     match written_messages(name, value)?.as_ref().or(value) {
-        // A prompt may be empty text; a side may not, and its blanks are part of it.
+        // A prompt may be empty text, but a side may not. White space is part of a side.
         Some(Value::String(text)) if name == "prompt" || !text.is_empty() => {
             Ok(Turn::Text(text.clone()))
         }
@@ -238,7 +239,7 @@ pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
     }
 }
 
-/// Messages that stand as JSON in a text, as a CSV column has them; other text is `None`.
+/// Messages written as JSON in a text, as in a CSV column; `None` for other text.
 fn written_messages(name: &str, value: Option<&Value>) -> Result<Option<Value>, Fault> {
     let text = value.and_then(Value::as_str).filter(|text| text.trim_start().starts_with("[{"));
     let Some(text) = text else { return Ok(None) };
@@ -254,8 +255,8 @@ fn written_messages(name: &str, value: Option<&Value>) -> Result<Option<Value>, 
     }
 }
 
-/// A message of role and content alone: whatever else it holds (calls of tools, parts that are pictures)
-/// a chat template would render.
+/// Reads a message of role and content only. Other fields (tool calls, images) are refused, because a chat
+/// template would render them.
 fn message(name: &str, index: usize, turn: &Value) -> Result<Message, Fault> {
     let place = format!("{name}[{index}]");
     let fields = turn.as_object().into_iter().flatten();

@@ -53,7 +53,8 @@ pub struct RejudgeOptions {
     pub value: ValueConfig,
 }
 
-/// Judges each side with `policy`, which judges as the options say ([`ValueConfig::judge_by`]).
+/// Judges each side with `policy`, which must be wrapped to judge as the options say
+/// ([`ValueConfig::judge_by`]).
 ///
 /// # Errors
 /// [`PolicyError`] if the policy stops, or cannot tokenise a text.

@@ -1,4 +1,4 @@
-//! `regrowth evaluate`: how good is a policy on these problems?
+//! `regrowth evaluate`: measures how good a policy is on given problems.
 
 mod args;
 mod curve;
@@ -38,7 +38,7 @@ use crate::{TrainError, calls, clock, inputs};
 
 pub(super) use self::args::Args;
 
-/// Problems of a built-in task, which has no end of its own.
+/// Default number of problems of a built-in task, which could generate any number.
 const BUILTIN_LIMIT: usize = 1000;
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let shots = if args.log_likelihood { 0 } else { prompt.shots.len() };
     let model = args.policy.join(",");
     let folder = args.out.as_deref().map(|out| results_folder(out, &model));
-    // Before a model is loaded, which may take minutes.
+    // Checked before a model is loaded, which may take minutes.
     folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
     let verdicts = folder.as_deref().map(|folder| folder.join(VERDICTS_FILE));
     let verifier = search.verifier.start(verdicts, log)?;
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     finish(args, findings, &results, calls_file.as_deref())
 }
 
-/// What the results of an evaluation are labelled with.
+/// Labels of the results of an evaluation.
 struct Labels {
     task: String,
     model: String,
@@ -105,7 +105,7 @@ struct Labels {
 }
 
 impl Labels {
-    /// The results as lm-eval writes them; takes metrics and samples out of `findings`.
+    /// Converts to lm-eval's results; moves metrics and samples out of `findings`.
     fn results(self, findings: &mut Findings, problems: usize) -> LmEvalRun {
         let Self { task, model, config, shots, seconds } = self;
         LmEvalRun {
@@ -123,7 +123,7 @@ impl Labels {
     }
 }
 
-/// Writes the files, if a folder is named, and prints what was found.
+/// Writes the result files if an output folder is given, and prints the findings.
 fn finish(
     args: &Args,
     mut findings: Findings,
@@ -147,21 +147,21 @@ fn finish(
     print_line(&findings.text.join("\n"))
 }
 
-/// An evaluation in hand.
+/// A running evaluation.
 struct Run<'a> {
     args: &'a Args,
     problems: &'a [Problem],
     search: SearchConfig,
     verifier: Arc<dyn Verifier>,
     meter: Arc<Meter>,
-    /// Set by a signal.
+    /// Set by a signal to stop the evaluation.
     stop: Arc<AtomicBool>,
 }
 
-/// A stop by a signal says what is saved.
+/// Adds to an error after a signal what is saved.
 fn stopped(error: TrainError, calls_file: Option<&Path>) -> TrainError {
     if let (TrainError::Unmeasured(_), Some(file)) = (&error, calls_file) {
-        // There is nothing in it; if it cannot be removed, the error at hand is the one to tell.
+        // The log has nothing in it. If it cannot be removed, the original error is the one to report.
         let _ = Recording::remove(file);
     }
     stop::stopped(error, || {
@@ -169,14 +169,14 @@ fn stopped(error: TrainError, calls_file: Option<&Path>) -> TrainError {
     })
 }
 
-/// The log of model calls of one evaluation, until its results are written: evaluations with other
-/// settings may go into the same folder.
+/// Path of the log of model calls, which is kept until the results are written. The name depends on the
+/// settings, because evaluations with other settings may use the same folder.
 fn calls_log(folder: &Path, config: &Value, task: &str) -> PathBuf {
     let name = content_hash(&format!("{task} {config}"));
     folder.join(format!("calls-{}.jsonl", &name[..8]))
 }
 
-/// The problems that the flags name, and how many bad rows were skipped.
+/// Reads the problems that the flags select; also returns the number of bad rows skipped.
 fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize), TrainError> {
     let sources = ProblemSources::parse(&args.problems)?;
     let selection = ProblemSelection {
@@ -193,7 +193,7 @@ fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize)
     Ok((problems, notices.skipped().len()))
 }
 
-/// The shape of searches, how everything is sampled, and how problems are put.
+/// Settings of searches, sampling and prompts, and those of the engine.
 fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
     let (mut config, engine) = args.start.base(&args.policy, None, &args.engine)?;
     config.set_prompts(&args.prompts);
@@ -208,7 +208,7 @@ fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
     Ok((config, engine))
 }
 
-/// Refuses to give a figure where no problem was answered.
+/// Returns an error instead of a result if no problem was answered.
 fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Result<(), TrainError> {
     if (failed as usize) < problems {
         return Ok(());
@@ -218,7 +218,7 @@ fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Resu
 }
 
 impl Run<'_> {
-    /// The policy as it is asked: finished calls are answered from their log, and another policy may judge.
+    /// Wraps the policy: finished calls are answered from their log, and another policy may judge.
     fn asked(
         &self,
         mut policy: Arc<dyn Policy>,
@@ -231,13 +231,13 @@ impl Run<'_> {
         Ok(self.search.value.judge_by(policy, judge)?)
     }
 
-    /// Tokens of one solution at most.
+    /// Maximum number of tokens of one solution.
     fn max_tokens(&self) -> usize {
         self.args.max_tokens.unwrap_or(self.search.max_solution_tokens)
     }
 
-    /// What is evaluated, as the results say it; where log-likelihoods are read, nothing is generated and
-    /// no such settings belong to it.
+    /// Configuration in the results. If log-likelihoods are measured, nothing is generated, so generation
+    /// settings are left out.
     fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
         let args = self.args;
         if args.log_likelihood {
@@ -262,7 +262,7 @@ impl Run<'_> {
         config
     }
 
-    /// What was asked for.
+    /// Runs the measurements that the flags select.
     fn measure(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
         if self.args.log_likelihood {
             return self.by_options(policy, findings);
@@ -291,7 +291,7 @@ impl Run<'_> {
         progress::over(name, "problems", self.problems.len(), work, &self.meter)
     }
 
-    /// Accuracy of the strategy.
+    /// Measures the accuracy of the strategy.
     fn by_strategy(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
         let Run { args, problems, search, verifier, .. } = self;
         let samples = matches!(args.strategy, Decoding::Greedy | Decoding::Majority(_));
@@ -330,7 +330,7 @@ impl Run<'_> {
         self.tell(&summary, &beside, findings)
     }
 
-    /// Puts the figures of a strategy into the findings.
+    /// Adds the results of a strategy to the findings.
     fn tell(
         &self,
         summary: &EvalSummary,
@@ -379,7 +379,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Mean accuracy and pass@k of independent samples.
+    /// Measures mean accuracy and pass@k of independent samples.
     fn by_samples(
         &self,
         policy: &dyn Policy,
@@ -423,7 +423,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Accuracy by the log-likelihood of the options.
+    /// Measures accuracy by the log-likelihood of the options.
     fn by_options(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
         let Run { args, problems, .. } = self;
         if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {

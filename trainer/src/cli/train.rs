@@ -71,7 +71,8 @@ pub(super) struct Args {
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     step_labels: Option<PathBuf>,
-    /// Joint pairs of a search, each of two problems, which take the loss `sigmoid` beside the pairs
+    /// Joint pairs of a search (solutions of two problems), trained with the loss `sigmoid` together with the
+    /// pairs
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     joint_pairs: Option<PathBuf>,
@@ -235,7 +236,8 @@ fn read(args: &Args, source: &Source) -> Result<Rows, TrainError> {
     Ok(Rows { preferences, joint_pairs, held_out, step_labels, bad_rows })
 }
 
-/// The model to train, and whether it is the only one of the `samplers` of the pairs.
+/// Loads the model to train; also returns whether all pairs were sampled by it, given the `samplers` of the
+/// pairs.
 fn load(
     source: Source,
     config: &DpoConfig,
@@ -244,7 +246,7 @@ fn load(
     let checkpoint = Model::read(source.clone(), config.lora.as_ref())?;
     let sampled = sampled_by(&checkpoint, samplers)?;
     let model = match &config.lora {
-        // An adapter is trained further, so that the result has the same base.
+        // Continue training the adapter, so that the result has the same base.
         Some(lora) if source.is_adapter() => {
             drop(checkpoint);
             Model::load_adapter(source, lora, config.seed)?
@@ -335,7 +337,7 @@ impl PairReader<'_> {
         Ok(Tokenizer::read(source, &config)?)
     }
 
-    /// The joint pairs of the file.
+    /// Reads the joint pairs of the file.
     fn read_joint(&self, file: &Path) -> Result<Vec<JointPair>, TrainError> {
         let pairs = read_joint_pairs(file)?;
         let right = pairs.iter().map(|pair| (&*pair.right.completion, &*pair.right.completion_ids));
@@ -343,7 +345,7 @@ impl PairReader<'_> {
         Ok(pairs)
     }
 
-    /// The pairs of the file, text rows tokenised for the policy.
+    /// Reads the pairs of the file; text rows are tokenised for the policy.
     fn read(&self, file: &Path, notices: &mut Notices) -> Result<TokenisedPreferences, TrainError> {
         let (source, tokenizer) = (self.source, self.tokenizer()?);
         let rows = match read_preferences(file, notices)? {
@@ -367,8 +369,8 @@ impl PairReader<'_> {
 /// Number of pairs whose text is compared with their decoded ids.
 const READ_BACK: usize = 16;
 
-/// Refuses pairs that were made with another tokenizer: their ids would train on other words. `chosen`
-/// are text and ids of the preferred sides.
+/// Refuses pairs that were made with another tokenizer: their ids would be other text to this policy.
+/// `chosen` yields text and ids of the preferred sides.
 fn check_tokenizer<'a>(
     chosen: impl Iterator<Item = (&'a str, &'a [TokenId])>,
     tokenizer: &Tokenizer,
@@ -395,10 +397,11 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
     })
 }
 
-/// Whether all pairs were sampled by the policy that is trained, given the identities of their policies.
+/// Whether all pairs were sampled by the policy to train; `samplers` are the identities recorded in the
+/// pairs.
 fn sampled_by(checkpoint: &Checkpoint, samplers: &BTreeSet<&str>) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
-    // The same weights in bf16 are close enough to be the reference.
+    // Pairs sampled with the same weights in bf16 count as well: their log-probabilities are close enough.
     let in_bf16 = format!("{policy}{BF16}");
     Ok(samplers.iter().all(|sampler| *sampler == policy || *sampler == in_bf16))
 }

@@ -1,8 +1,8 @@
-//! Sequences packed into one forest, so that what they share is computed once.
+//! Packs sequences into a forest, so that shared prefixes are computed once.
 //!
-//! A sequence is token ids of which a tail is scored. Sequences that begin alike share rows up to
-//! the first difference: all pairs of one tree become one prompt, its shared steps and their
-//! branches. The naive form gives every sequence rows of its own and is the reference in tests.
+//! A sequence is a list of token ids whose tail is scored. Sequences that begin alike share rows up to the
+//! first difference: all pairs of one tree become one prompt, its shared steps and their branches. In the
+//! naive form every sequence has rows of its own; tests use it as the reference.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use std::sync::Arc;
 use regrowth_datasets::TokenId;
 use regrowth_policy::candle::PackedLayout;
 
-/// Token rows of a batch and which of them predict what.
+/// Token rows of a batch, and the targets that they predict.
 #[derive(Debug, Clone)]
 pub struct PackedBatch {
     /// Token of each row, `[T]`.
     pub ids: Vec<TokenId>,
-    /// Who sees whom.
+    /// Which rows attend to which.
     pub layout: Arc<PackedLayout>,
     /// Row whose hidden state predicts each target, `[n]`.
     pub rows: Vec<u32>,
-    /// Token to score after each of those rows, `[n]`.
+    /// Token to score after each row in `rows`, `[n]`.
     pub targets: Vec<TokenId>,
 }
 
 /// A token sequence whose ids from `scored` on are targets.
 #[derive(Debug, Clone, Copy)]
 pub struct PackedSequence<'a> {
-    /// What comes before the tail; not empty together with `tail`.
+    /// Ids before the tail; `prefix` and `tail` are not both empty.
     pub prefix: &'a [TokenId],
     /// The tail.
     pub tail: &'a [TokenId],
@@ -39,7 +39,7 @@ impl PackedSequence<'_> {
         self.prefix.len() + self.tail.len()
     }
 
-    /// The ids that must be computed: all but the last, which is only predicted.
+    /// Ids that must be computed: all but the last, which is only a target.
     fn inputs(&self) -> Vec<TokenId> {
         let all = self.prefix.iter().chain(self.tail).copied();
         all.take(self.len().saturating_sub(1)).collect()
@@ -53,8 +53,8 @@ impl PackedSequence<'_> {
     }
 }
 
-/// Packs sequences; with `share`, equal beginnings are computed once. The second value gives each
-/// sequence's range of targets.
+/// Packs sequences; if `share` is true, common prefixes are computed once. The second value is the range of
+/// targets of each sequence.
 #[must_use]
 pub fn pack(sequences: &[PackedSequence], share: bool) -> (PackedBatch, Vec<Range<usize>>) {
     let mut forest = Forest::default();
@@ -100,8 +100,8 @@ struct Placed {
 }
 
 impl Forest {
-    /// Adds a sequence and returns the node it ends in. That stays true under later insertions:
-    /// a split leaves the lower part of a node, and with it every end, where it was.
+    /// Adds a sequence and returns the node in which it ends. Later insertions keep this node valid: a split
+    /// moves only the upper part of a node to a new node, so every sequence still ends in the same node.
     fn insert(&mut self, ids: Vec<TokenId>, share: bool) -> usize {
         let (mut parent, mut rest) = (None, ids.as_slice());
         while share && !rest.is_empty() {
@@ -135,7 +135,7 @@ impl Forest {
         node
     }
 
-    /// Cuts a node after `at` ids: a new node takes the upper part, `node` keeps the lower one.
+    /// Splits a node after `at` ids: a new node gets the upper part, `node` keeps the lower part.
     fn split(&mut self, node: usize, at: usize) -> usize {
         let lower = self.nodes[node].ids.split_off(at);
         let ids = std::mem::replace(&mut self.nodes[node].ids, lower);
@@ -153,7 +153,7 @@ impl Forest {
         upper
     }
 
-    /// Gives every node its rows, parents before children.
+    /// Assigns rows to every node, parents before children.
     fn place(&self) -> Placed {
         let mut placed = Placed {
             ids: vec![],
@@ -206,7 +206,7 @@ mod tests {
             sequence(&[1, 2, 3, 4], &[7, 8]),
         ];
         let (packed, ranges) = pack(&sequences, true);
-        // Inputs 1 2 3 4 | 7 : the last id of each sequence is only predicted.
+        // Inputs 1 2 3 4 | 7: the last id of each sequence is only a target.
         assert_eq!(packed.ids, [1, 2, 3, 4, 7]);
         assert_eq!(packed.targets, [4, 5, 4, 6, 7, 8]);
         assert_eq!(packed.rows, [2, 3, 2, 3, 3, 4]);

@@ -41,7 +41,7 @@ pub struct DpoSummary {
     pub joint_pairs: usize,
     /// Step labels trained on, each counted once.
     pub step_labels: usize,
-    /// Pairs whose rationale was learnt; the others had none or one that was left out.
+    /// Pairs trained with a rationale; the other pairs have none, or theirs was left out.
     #[serde(default, skip_serializing_if = "is_none")]
     pub rationales: usize,
     /// Pairs, step labels and rationales left out, by reason.
@@ -96,11 +96,11 @@ pub struct PreferenceData<'a> {
     pub pairs: &'a [PreferencePair],
     /// Pairs of solutions of two problems.
     pub joint_pairs: &'a [JointPair],
-    /// Step labels; used only where `config.judge.weight` is above 0.
+    /// Step labels; used only if `config.judge.weight` is above 0.
     pub step_labels: &'a [StepLabel],
-    /// Pairs that are not trained on, and ranked when the training is over.
+    /// Held-out pairs: not trained on, but ranked after training.
     pub held_out: &'a [PreferencePair],
-    /// Rationales of pairs; used only where `config.rationale` is above 0.
+    /// Rationales of pairs; used only if `config.rationale` is above 0.
     pub rationales: &'a [Rationale],
 }
 
@@ -124,9 +124,9 @@ pub struct DpoTrainer<'a> {
 }
 
 impl DpoTrainer<'_> {
-    /// Trains on pairs and, where `config.judge.weight` is above 0, on step labels. `on_step` is
-    /// called after every optimizer step and may stop the training, which then returns
-    /// [`TrainError::Interrupted`] with its state saved.
+    /// Trains on pairs and, if `config.judge.weight` is above 0, on step labels. `on_step` is called after
+    /// every optimizer step and may stop the training; `train` then saves its state and returns
+    /// [`TrainError::Interrupted`].
     ///
     /// # Errors
     /// When a row does not fit the model, a gradient is missing or not finite, a file cannot be
@@ -200,7 +200,7 @@ impl DpoTrainer<'_> {
     }
 }
 
-/// Plans a training on `data` without running it: the memory that it will take.
+/// Plans a training on `data` without running it; returns the memory that it needs.
 ///
 /// # Errors
 /// When a row does not fit the model or there is no pair.
@@ -238,8 +238,8 @@ fn rows<'a>(
     Ok((Rows { pairs, judge_examples }, skipped))
 }
 
-/// The loss with its parameters filled in: robust DPO, if its share of swapped labels (TRL:
-/// `label_smoothing`) is not set, takes it from verified outcomes.
+/// The loss with its parameters filled in: if the flip rate of robust DPO (TRL: `label_smoothing`) is not
+/// set, it is computed from verified outcomes.
 fn resolve_loss(config: &DpoConfig, prepared: &[Prepared]) -> Result<PreferenceLoss, TrainError> {
     let evidence = LabelEvidence::of(prepared.iter().filter_map(|p| p.row.siblings()));
     let setting = |detail| TrainError::Setting { name: "loss", detail };

@@ -13,7 +13,7 @@ use super::schedule::ScheduleKind;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DpoConfig {
-    /// Seed of the order of trees.
+    /// Seed for the order of trees.
     pub seed: u64,
     /// The loss.
     pub loss: PreferenceLoss,
@@ -25,7 +25,7 @@ pub struct DpoConfig {
     /// (default 0, which leaves it out; arXiv:2407.14477).
     #[serde(skip_serializing_if = "is_zero")]
     pub rationale: f64,
-    /// Teaching the judge beside the policy.
+    /// Training of the judge together with the policy.
     pub judge: JudgeConfig,
     /// Whether ranking accuracies over all pairs are measured after training, by one forward pass
     /// (default false; always measured if there are held-out pairs).
@@ -33,40 +33,41 @@ pub struct DpoConfig {
     pub ranking: bool,
     /// Passes over the pairs.
     pub epochs: usize,
-    /// Pairs of one optimizer step, roughly (whole trees are kept together).
+    /// Approximate number of pairs per optimizer step (whole trees are kept together).
     pub batch_pairs: usize,
-    /// Trees with pairs in one optimizer step, in place of `batch_pairs` (default none; the authors'
+    /// Number of trees with pairs per optimizer step, instead of `batch_pairs` (default none; the authors'
     /// code: 64).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_trees: Option<usize>,
-    /// What the loss of a step is the mean of (default pairs; the authors' code: trees).
+    /// Whether the loss of a step is averaged over pairs or over trees (default pairs; the authors' code:
+    /// trees).
     #[serde(skip_serializing_if = "is_pairs")]
     pub average: Average,
-    /// Packed tokens of one micro-batch, at most (a larger tree has one of its own).
+    /// Maximum number of packed tokens per micro-batch (a larger tree gets a micro-batch of its own).
     pub micro_tokens: usize,
-    /// Whether shared prefixes are computed once; off is the naive reference form.
+    /// Whether shared prefixes are computed once; false is the naive reference form.
     pub share_prefixes: bool,
-    /// Which tokens of a side count.
+    /// Which tokens of a side are scored.
     pub scope: Scope,
-    /// Whether trees are shuffled in every epoch; off keeps the order of the file.
+    /// Whether trees are shuffled in every epoch; if false, they keep the order of the file.
     pub shuffle: bool,
-    /// Whether activations are computed a second time in place of being held: a third more work,
-    /// one layer's activations in memory.
+    /// Whether activations are recomputed in the backward pass instead of stored: a third more computation,
+    /// with one layer's activations in memory.
     pub gradient_checkpointing: bool,
     /// Highest learning rate.
     pub learning_rate: f64,
-    /// Share of the steps that warm up.
+    /// Share of the steps that are warm-up steps.
     pub warmup: f64,
-    /// Form of the decay.
+    /// Shape of the learning rate decay.
     pub schedule: ScheduleKind,
     /// Optimizer.
     pub optimizer: OptimizerConfig,
-    /// Low-rank updates in place of training the whole model.
+    /// LoRA: train low-rank updates instead of the whole model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
-    /// Whether TensorBoard event files are written beside the metrics.
+    /// Whether TensorBoard event files are written in addition to the metrics.
     pub tensorboard: bool,
-    /// Seconds between saved states.
+    /// Seconds between saves of the training state.
     pub save_seconds: u64,
 }
 
@@ -108,26 +109,26 @@ impl Default for DpoConfig {
     }
 }
 
-/// Which tokens of a side count.
+/// Which tokens of a side are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// From the first difference of the two sides: what both say says nothing about either.
+    /// Tokens from the first difference of the two sides on: shared tokens carry no preference.
     #[default]
     Difference,
-    /// The whole side, as TRL does. The shared beginning cancels in a difference of sums, not in
-    /// averages over tokens or in the NLL term.
+    /// The whole side, as in TRL. The shared beginning cancels in a difference of sums, but not in averages
+    /// over tokens or in the NLL term.
     Completion,
 }
 
-/// What the loss of an optimizer step is the mean of.
+/// What the loss of an optimizer step is averaged over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Average {
-    /// All pairs of the step alike.
+    /// Over all pairs of the step.
     #[default]
     Pairs,
-    /// Its trees, each the mean over its own pairs: a tree with many pairs weighs no more (the
-    /// authors' code).
+    /// Over the trees of the step, each with the mean over its own pairs: a tree with many pairs has no more
+    /// weight than other trees (the authors' code).
     Trees,
 }

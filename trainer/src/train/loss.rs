@@ -1,8 +1,8 @@
 //! Preference losses as pure functions of log-probabilities, with their exact derivatives.
 //!
-//! Notation of one pair: c and r chosen and rejected, s = sum log pi_theta, s0 = sum log pi_ref,
-//! D = (s_c - s0_c) - (s_r - s0_r), l = number of tokens. Every loss gives its value and its
-//! derivatives by s_c and s_r; nothing here knows of models or batches.
+//! Notation of one pair: c = chosen, r = rejected, s = sum log pi_theta, s0 = sum log pi_ref, D = (s_c -
+//! s0_c) - (s_r - s0_r), l = number of tokens. Every loss returns its value and its derivatives with respect
+//! to s_c and s_r; nothing here depends on models or batches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,16 +12,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One pair as a loss sees it.
+/// Inputs of a loss for one pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairLogps {
     /// Sum of the chosen side's log-probabilities under the policy, s_c.
     pub chosen: f64,
-    /// Sum of the rejected side's, s_r.
+    /// Sum of the rejected side's log-probabilities under the policy, s_r.
     pub rejected: f64,
-    /// Sum of the chosen side's under the reference, s0_c.
+    /// Sum of the chosen side's log-probabilities under the reference, s0_c.
     pub reference_chosen: f64,
-    /// Sum of the rejected side's, s0_r.
+    /// Sum of the rejected side's log-probabilities under the reference, s0_r.
     pub reference_rejected: f64,
     /// Scored tokens of the chosen side, l_c, at least 1.
     pub len_chosen: f64,
@@ -30,16 +30,17 @@ pub struct PairLogps {
     /// Label smoothing of this pair (TRL: `label_smoothing`): probability that chosen and rejected
     /// are swapped, in [0, 0.5].
     pub alpha: f64,
-    /// Value gap Q_c - Q_r of the two steps in the search tree.
+    /// Margin of the pair: the value gap Q_c - Q_r of the two steps in the search tree, unless the ensemble
+    /// replaced it.
     pub margin: f64,
-    /// Q_c less the mean Q of all siblings of the chosen step.
+    /// Q_c minus the mean Q of all siblings of the chosen step.
     pub advantage_chosen: f64,
-    /// Q_r less the mean Q of all siblings of the rejected step.
+    /// Q_r minus the mean Q of all siblings of the rejected step.
     pub advantage_rejected: f64,
 }
 
 impl PairLogps {
-    /// Returns D, the chosen less the rejected log-ratio; `beta D` is TRL's `rewards/margins`.
+    /// Returns D, the chosen minus the rejected log-ratio; `beta D` is TRL's `rewards/margins`.
     #[must_use]
     pub fn delta(&self) -> f64 {
         self.ratio_chosen() - self.ratio_rejected()
@@ -63,13 +64,13 @@ impl PairLogps {
 pub struct LossValue {
     /// The loss.
     pub loss: f64,
-    /// Derivative by s_c.
+    /// Derivative with respect to s_c.
     pub by_chosen: f64,
-    /// Derivative by s_r.
+    /// Derivative with respect to s_r.
     pub by_rejected: f64,
 }
 
-/// A preference loss and its own settings.
+/// A preference loss with its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "name", deny_unknown_fields)]
 pub enum PreferenceLoss {
@@ -86,8 +87,9 @@ pub enum PreferenceLoss {
     },
     /// Robust to a share of swapped labels (Provably Robust DPO, arXiv:2403.00409).
     Robust {
-        /// Share of swapped labels, in [0, 0.5); by default the share of flips among pairs with
-        /// verified outcomes on both sides (refused if there are none).
+        /// Share of swapped labels, in [0, 0.5); by default the flip rate: among pairs with one verified
+        /// right and one verified wrong side, the share that prefers the wrong side (refused if there are
+        /// none).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flip: Option<f64>,
     },
@@ -105,24 +107,24 @@ pub enum PreferenceLoss {
     /// DPO on length-normalised log-ratios (Tulu 3, arXiv:2411.15124).
     SigmoidNorm,
     /// DPO with a margin of `kappa * (Q_c - Q_r)` (the adaptive margin of Secrets of RLHF II,
-    /// arXiv:2401.06080). Siblings share their parent, so the value gap is a difference of
-    /// advantages: the regret form of a preference (arXiv:2310.13639).
+    /// arXiv:2401.06080). Siblings share their parent, so the value gap is a difference of advantages, as in
+    /// the regret-based preference model of Contrastive Preference Learning (arXiv:2310.13639).
     Margin {
         /// Margin per unit of value gap.
         kappa: f64,
     },
-    /// DPO plus a regression on the degree of preference: `lambda` times the squared difference of
-    /// `beta D` and `kappa * (Q_c - Q_r)`, the difference of advantages of `margin`. Our own form,
-    /// not the loss of a paper.
+    /// DPO plus a regression on the degree of preference: `lambda` times the squared difference of `beta D`
+    /// and `kappa * (Q_c - Q_r)`, the same target as in the `margin` loss. Our own form, not the loss of a
+    /// paper.
     Degree {
         /// Target per unit of value gap.
         kappa: f64,
         /// Weight of the regression.
         lambda: f64,
     },
-    /// GPO (arXiv:2410.02197): the log-ratio of each side regressed on `s / beta`, where s is the mean of
-    /// logit P(side beats j) over its siblings j and, as in `soft`, P = sigmoid((Q - Q_j) / temperature).
-    /// Mean of both sides; whole steps are scored.
+    /// GPO (arXiv:2410.02197): a regression of each side's log-ratio on `s / beta`, where s is the mean of
+    /// logit P(side beats j) over its siblings j and, as in `soft`, P = sigmoid((Q - Q_j) / temperature). The
+    /// loss is the mean over both sides; whole steps are scored.
     Gpo {
         /// Value gap that counts as one unit, above 0.
         temperature: f64,
@@ -142,7 +144,7 @@ impl PreferenceLoss {
                 of_sums(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
             }
             Self::Robust { flip } => {
-                // `with_flip_rate` sets it before training; without it this is plain DPO.
+                // `with_flip_rate` sets `flip` before training; without it this is plain DPO.
                 let flip = flip.unwrap_or(0.0);
                 let scale = 1.0 - 2.0 * flip;
                 let loss = (flip * log_sigmoid(-x) - (1.0 - flip) * log_sigmoid(x)) / scale;
@@ -214,7 +216,7 @@ impl PreferenceLoss {
     }
 }
 
-/// `NAME` or `NAME:KEY=VALUE,KEY=VALUE`, hyphens as good as underscores in the name.
+/// Parses `NAME` or `NAME:KEY=VALUE,KEY=VALUE`; hyphens and underscores in the name are interchangeable.
 impl FromStr for PreferenceLoss {
     type Err = String;
 
@@ -248,18 +250,19 @@ impl fmt::Display for PreferenceLoss {
     }
 }
 
-/// `-(1 - alpha) log sigmoid(x) - alpha log sigmoid(-x)` and its derivative by x.
+/// `-(1 - alpha) log sigmoid(x) - alpha log sigmoid(-x)` and its derivative with respect to x.
 fn smoothed(x: f64, alpha: f64) -> (f64, f64) {
     let loss = -(1.0 - alpha) * log_sigmoid(x) - alpha * log_sigmoid(-x);
     (loss, alpha * sigmoid(x) - (1.0 - alpha) * sigmoid(-x))
 }
 
-/// A loss f(x) of `x = scale * (s_c - s_r + const)`, from f(x) and f'(x), by the chain rule.
+/// Value and derivatives of a loss f(x) with `x = scale * (s_c - s_r + const)`, from f(x) and f'(x), by the
+/// chain rule.
 fn of_sums((loss, slope): (f64, f64), scale: f64) -> LossValue {
     LossValue { loss, by_chosen: scale * slope, by_rejected: -scale * slope }
 }
 
-/// The same of `x = scale * (s_c / l_c - s_r / l_r + const)`: per-token means in place of sums.
+/// The same for `x = scale * (s_c / l_c - s_r / l_r + const)`: per-token means instead of sums.
 fn of_means((loss, slope): (f64, f64), scale: f64, pair: &PairLogps) -> LossValue {
     LossValue {
         loss,

@@ -1,21 +1,20 @@
-//! The margin at which a preference loss is least, and with it idealised ranking accuracy: how many
-//! pairs a policy would rank right that minimises the loss exactly (Chen et al. 2024,
+//! The margin that minimises a preference loss, and from it the idealised ranking accuracy: the share of
+//! pairs that a policy would rank right if it minimised the loss exactly (Chen et al. 2024,
 //! arXiv:2405.19534).
 //!
-//! A pair's label is right with probability p = 1 - alpha. The optimum D* minimises
-//! `p L(D) + (1 - p) L(-D)`; the policy then ranks the pair right if D* exceeds the reference's gap
-//! s0_r - s0_c.
+//! A pair's label is right with probability p = 1 - alpha. The optimum D* minimises `p L(D) + (1 - p) L(-D)`;
+//! at D*, the policy ranks the pair right if D* exceeds the reference's gap s0_r - s0_c.
 
 use super::loss::{PairLogps, PreferenceLoss, sigmoid};
 
-/// Smallest alpha that counts: a label without doubt would put the optimum at infinity.
+/// Lower bound on alpha: for a label that is certainly right, the optimum would be infinite.
 const SMALLEST_ALPHA: f64 = 1e-12;
-/// Halvings of an interval that leave nothing between two neighbouring numbers.
+/// Number of bisection steps, enough to reach two neighbouring floating-point numbers.
 const HALVINGS: usize = 200;
 
 impl PreferenceLoss {
-    /// D* of one pair, in nats. `None` for losses of length-normalised log-probabilities: they do
-    /// not determine a difference of sums, so whether the pair is ranked right stays open.
+    /// D* of one pair, in nats. `None` for losses on length-normalised log-probabilities: they do not
+    /// determine a difference of sums, so the ranking of the pair at the optimum is unknown.
     #[must_use]
     pub fn optimum_margin(&self, beta: f64, pair: &PairLogps) -> Option<f64> {
         let right = 1.0 - pair.alpha.max(SMALLEST_ALPHA);
@@ -23,8 +22,8 @@ impl PreferenceLoss {
             Self::Ipo | Self::Simpo { .. } | Self::SigmoidNorm => return None,
             Self::Sigmoid | Self::Conservative => logit(right) / beta,
             Self::Soft { temperature } => pair.margin / temperature / beta,
-            // The expected loss is a sigmoid loss of labels that are right with the probability
-            // that is left when swaps are taken out. Without any doubt left it has no minimum.
+            // With the assumed swaps taken out, labels are right with probability `clean`, and the expected
+            // loss is a sigmoid loss with such labels. If `clean` is 0 or 1, it has no minimum.
             Self::Robust { flip } => {
                 let flip = flip.unwrap_or(0.0);
                 let clean = (right - flip) / (1.0 - 2.0 * flip);
@@ -46,7 +45,8 @@ impl PreferenceLoss {
         })
     }
 
-    /// Whether the policy that minimises the loss exactly ranks the pair right.
+    /// Whether the policy that minimises the loss exactly ranks the pair right; `None` if the optimum does
+    /// not determine it.
     #[must_use]
     pub fn ranks_right_at_optimum(&self, beta: f64, pair: &PairLogps) -> Option<bool> {
         let gap = pair.reference_rejected - pair.reference_chosen;
@@ -58,8 +58,8 @@ fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// The x that minimises `-p log sigmoid(x) - (1 - p) log sigmoid(-x) + lambda (x - target)^2`, found
-/// by halving: it lies between the minima of the two parts, and the slope grows with x.
+/// The x that minimises `-p log sigmoid(x) - (1 - p) log sigmoid(-x) + lambda (x - target)^2`, found by
+/// bisection: x lies between the minima of the two parts, and the slope grows with x.
 fn regressed(p: f64, target: f64, lambda: f64) -> f64 {
     let slope = |x: f64| sigmoid(x) - p + 2.0 * lambda * (x - target);
     let (mut low, mut high) = (logit(p).min(target), logit(p).max(target));

@@ -1,17 +1,17 @@
-//! A row of preference training: two sibling steps behind one prefix, or two solutions of two problems.
+//! A row of preference training: two sibling steps with the same prefix, or solutions of two problems.
 //!
-//! Both are two sides of prompt, scored tokens and recorded log-probabilities; [`super::pairs`] checks
-//! and packs them alike.
+//! In both cases each side has a prompt, scored tokens and recorded log-probabilities; [`super::pairs`]
+//! checks and packs both in the same way.
 
 use regrowth_datasets::{JointPair, JointSide, PreferencePair, TokenId};
 use serde_json::{Value, json};
 
-/// Where a pair comes from.
+/// The kind of a pair, with its row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PairRow<'a> {
-    /// Two steps behind the same prefix.
+    /// Two steps after the same prefix.
     Siblings(&'a PreferencePair),
-    /// A right solution of one problem and a wrong one of another.
+    /// A right solution of one problem and a wrong solution of another problem.
     Joint(&'a JointPair),
 }
 
@@ -22,9 +22,9 @@ pub(super) struct PairSide<'a> {
     pub(super) prompt: &'a [TokenId],
     /// Ids of the step or solution.
     pub(super) ids: &'a [TokenId],
-    /// Log-probabilities of `ids` when they were sampled; of their length where they are exact.
+    /// Log-probabilities of `ids` recorded during sampling; one per id if `exact` is true.
     pub(super) logps: &'a [f32],
-    /// Whether they may stand in for the reference.
+    /// Whether the log-probabilities may serve as the reference's.
     pub(super) exact: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'a> PairRow<'a> {
         }
     }
 
-    /// The preferred side and the other one.
+    /// The chosen side, then the rejected side.
     pub(super) fn sides(self) -> [PairSide<'a>; 2] {
         match self {
             Self::Siblings(pair) => {
@@ -58,7 +58,7 @@ impl<'a> PairRow<'a> {
         }
     }
 
-    /// Round in which it was sampled.
+    /// Round in which the pair was sampled.
     pub(super) fn round(self) -> u32 {
         match self {
             Self::Siblings(pair) => pair.round,
@@ -66,7 +66,7 @@ impl<'a> PairRow<'a> {
         }
     }
 
-    /// The problem of its tree; of a joint pair, that of the right solution.
+    /// Problem of the pair's tree; for a joint pair, the problem of the right solution.
     pub(super) fn problem_id(self) -> &'a str {
         match self {
             Self::Siblings(pair) => &pair.problem_id,
@@ -79,7 +79,7 @@ impl<'a> PairRow<'a> {
         self.siblings().map_or(1.0, |pair| pair.weight)
     }
 
-    /// The row of its file.
+    /// The row as JSON, as in its file.
     pub(super) fn json(self) -> Value {
         match self {
             Self::Siblings(pair) => json!(pair),

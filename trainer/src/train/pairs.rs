@@ -1,8 +1,8 @@
-//! Pairs on their way into batches: checked, cut to what is scored, and planned by whole trees.
+//! Prepares pairs for batches: checks them, finds the scored tokens, and plans batches of whole trees.
 //!
-//! Only tokens from the first difference of the two sides are scored, unless whole completions are
-//! asked for or the loss needs whole steps. EOS counts where a step really ended the solution, because ids are used as they were
-//! sampled. Judged steps of a tree travel with its pairs.
+//! Only tokens from the first difference of the two sides on are scored, unless the scope is full completions
+//! or the loss needs whole steps. EOS is scored if the step really ended the solution, because ids are used
+//! as they were sampled. Judged steps of a tree are in the same batch as its pairs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,18 +24,18 @@ pub(super) struct Prepared<'a> {
     pub(super) row: PairRow<'a>,
     /// First scored index of both sides.
     pub(super) first: usize,
-    /// Summed log-probabilities of both sides under the reference, once they are known.
+    /// Sums of both sides' scored log-probabilities under the reference; `None` until they are known.
     pub(super) reference: Option<(f64, f64)>,
-    /// Rounds since it was sampled, 0 for the newest round of the file.
+    /// Number of rounds since the pair was sampled; 0 for the newest round in the data.
     pub(super) age: u32,
-    /// Its index in the data, joint pairs behind pairs.
+    /// Index of the pair in the data; joint pairs come after the pairs of siblings.
     pub(super) index: usize,
-    /// Why the chosen side is better, where that is learnt.
+    /// Why the chosen side is better; `None` if no rationale is trained for this pair.
     pub(super) rationale: Option<&'a Rationale>,
 }
 
-/// Checks every pair and finds what is scored, joint pairs behind the others; the second value counts
-/// what was left out.
+/// Checks every pair and finds its scored tokens; joint pairs come last. The second value counts the pairs
+/// left out, by reason.
 pub(super) fn prepare<'a>(
     pairs: &'a [PreferencePair],
     joint_pairs: &'a [JointPair],
@@ -58,9 +58,9 @@ pub(super) fn prepare<'a>(
     Ok((prepared, skipped))
 }
 
-/// First scored index of both sides; `None` where siblings differ by their length alone. What siblings
-/// begin with alike cancels in a difference of sums; it does not where each side has a target of its
-/// own, nor between solutions of two problems.
+/// First scored index of both sides; `None` if one sibling step begins with the other. The common beginning
+/// of siblings cancels in a difference of sums. It does not cancel if each side has a target of its own, nor
+/// between solutions of two problems.
 pub(super) fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
     if row.siblings().is_none() {
         return Some(0);
@@ -73,8 +73,8 @@ pub(super) fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
 }
 
 impl Prepared<'_> {
-    /// The pair as a loss sees it, with these sums of both sides' scored log-probabilities under
-    /// the policy.
+    /// Inputs of the loss for this pair, from the sums of both sides' scored log-probabilities under the
+    /// policy.
     pub(super) fn logps(&self, (chosen, rejected): (f64, f64)) -> PairLogps {
         let (reference_chosen, reference_rejected) = self.reference.unwrap_or_default();
         let [len_chosen, len_rejected] =
@@ -95,8 +95,8 @@ impl Prepared<'_> {
         }
     }
 
-    /// The loss of this pair where siblings take `loss`: between two problems it is DOVE's, whose
-    /// evidence is two verified outcomes and no value gap (arXiv:2404.00530).
+    /// The loss of this pair if pairs of siblings use `loss`. A pair of two problems uses DOVE's loss,
+    /// because its evidence is two verified outcomes and no value gap (arXiv:2404.00530).
     pub(super) fn loss(&self, loss: PreferenceLoss) -> PreferenceLoss {
         match self.row {
             PairRow::Siblings(_) => loss,
@@ -104,7 +104,7 @@ impl Prepared<'_> {
         }
     }
 
-    /// The recorded log-probabilities of the scored tokens, where they are exact.
+    /// Sums of both sides' recorded log-probabilities over the scored tokens; `None` if they are not exact.
     pub(super) fn recorded(&self) -> Option<(f64, f64)> {
         let sum = |side: PairSide| {
             let scored = &side.logps[self.first..];
@@ -134,7 +134,7 @@ fn check(row: PairRow, model: &Model, config: &DpoConfig) -> Result<(), String> 
     if sound { Ok(()) } else { Err("expected `alpha` in [0, 0.5] and `weight` above 0".into()) }
 }
 
-/// Checks that a side fits the model, and that its recorded log-probabilities fit it.
+/// Checks that a side fits the model, and that its recorded log-probabilities match its ids.
 fn check_side(side: &PairSide, name: &str, model: &Model) -> Result<(), String> {
     let PairSide { prompt, ids, logps, exact } = *side;
     let (length, context) = (prompt.len() + ids.len(), model.config.context);
@@ -159,7 +159,7 @@ fn check_side(side: &PairSide, name: &str, model: &Model) -> Result<(), String> 
     Ok(())
 }
 
-/// Packs the two sides of each listed pair; ranges of targets alternate chosen, rejected.
+/// Packs the two sides of each listed pair; ranges of targets alternate between chosen and rejected.
 pub(super) fn pack_pairs(
     prepared: &[Prepared],
     indices: &[usize],
@@ -178,7 +178,7 @@ fn sides<'a>(prepared: &Prepared<'a>) -> [PackedSequence<'a>; 2] {
     })
 }
 
-/// What is trained on: pairs, joint pairs behind them, and judged steps beside them.
+/// Training rows: pairs of siblings, then joint pairs; and judge examples.
 pub(super) struct Rows<'a> {
     pub(super) pairs: Vec<Prepared<'a>>,
     pub(super) judge_examples: Vec<JudgeExample<'a>>,
@@ -191,7 +191,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Indices of the pairs and of the judge_examples of one tree.
+/// Indices of the pairs and of the judge examples of one tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TreeRows {
     pairs: Vec<usize>,
@@ -213,8 +213,8 @@ pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainEr
         if config.shuffle {
             order.shuffle(&mut keyed_rng(config.seed, &[b"dpo-order", &epoch.to_le_bytes()]));
         }
-        // Every epoch begins a step; trees without pairs go along with those that have some, so a
-        // step is never without a pair.
+        // Every epoch begins a new step. Trees without pairs join steps with pairs, so no step is without a
+        // pair.
         steps.push(Vec::new());
         let full = config.batch_trees.unwrap_or(config.batch_pairs).max(1);
         let mut room = full;
@@ -236,7 +236,8 @@ pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainEr
     Ok(steps)
 }
 
-/// The rows of each tree, in the order in which the trees first appear among pairs, then judge_examples.
+/// The rows of each tree, in the order in which the trees first appear among pairs, then among judge
+/// examples.
 fn trees(rows: &Rows) -> Vec<TreeRows> {
     let mut places: BTreeMap<(u32, &str), usize> = BTreeMap::new();
     let mut trees: Vec<TreeRows> = Vec::new();
@@ -265,29 +266,29 @@ pub(super) struct Batch {
 
 /// One pair of a micro-batch.
 pub(super) struct BatchPair {
-    /// Index of the pair among those prepared.
+    /// Index of the pair among the prepared pairs.
     pub(super) index: usize,
     /// Targets of the chosen side.
     pub(super) chosen: Range<usize>,
     /// Targets of the rejected side.
     pub(super) rejected: Range<usize>,
-    /// Targets of its rationale, where that is learnt.
+    /// Targets of the rationale; `None` if no rationale is trained for this pair.
     pub(super) rationale: Option<Range<usize>>,
-    /// Its share of the step's total weight.
+    /// The pair's share of the step's total weight.
     pub(super) share: f64,
 }
 
-/// One example of a micro-batch.
+/// One judge example of a micro-batch.
 pub(super) struct BatchLesson {
     /// Index of the example.
     pub(super) index: usize,
     /// Targets: the labels of its questions.
     pub(super) labels: Range<usize>,
-    /// Its share of the step's judge_examples.
+    /// The example's share of the step's judge examples.
     pub(super) share: f64,
 }
 
-/// The micro-batches of one step: whole trees, filled up to the wanted number of tokens.
+/// Micro-batches of one step: whole trees, up to `micro_tokens` tokens each.
 pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig) -> Vec<Batch> {
     let weight = |&i: &usize| rows.pairs[i].row.weight();
     let weights: Vec<Vec<f64>> =
@@ -313,8 +314,7 @@ pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig)
     groups.iter().map(|(group, of)| batch(rows, group, share, (of, judge_examples))).collect()
 }
 
-/// The share of each pair in the loss of a step, from the weights of the pairs of each tree; they add up
-/// to 1.
+/// Share of each pair in the loss of a step, from the pairs' weights, tree by tree; all shares add up to 1.
 fn shares(trees: &[Vec<f64>], average: Average) -> Vec<Vec<f64>> {
     let within = |tree: &[f64]| match average {
         Average::Pairs => 1.0,
@@ -328,7 +328,7 @@ fn shares(trees: &[Vec<f64>], average: Average) -> Vec<Vec<f64>> {
     parts.iter().map(|tree| tree.iter().map(|part| part / all).collect()).collect()
 }
 
-/// Packs the sides of pairs, the questions of judge_examples and the rationales of pairs, in this order.
+/// Packs the sides of pairs, the questions of judge examples and the rationales of pairs, in this order.
 fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (PackedBatch, Vec<Range<usize>>) {
     let tails: Vec<_> =
         tree.judge_examples.iter().map(|&i| rows.judge_examples[i].tails()).collect();
@@ -371,7 +371,7 @@ fn batch(
     let mut take = |count: usize| {
         let (own, rest) = labels.split_at(count);
         labels = rest;
-        // Targets of one example follow each other, one for every label.
+        // The targets of one example are contiguous, one for every label.
         own[0].start..own[count - 1].end
     };
     let judge_examples = group
@@ -395,7 +395,7 @@ mod tests {
         let trees = [vec![1.0, 1.0, 2.0], vec![], vec![1.0]];
         let of_pairs = shares(&trees, Average::Pairs);
         assert_eq!(of_pairs, [vec![0.2, 0.2, 0.4], vec![], vec![0.2]]);
-        // Each of the two trees with pairs counts a half, whatever it has of them.
+        // Each of the two trees with pairs counts one half, however many pairs it has.
         let of_trees = shares(&trees, Average::Trees);
         assert_eq!(of_trees, [vec![0.125, 0.125, 0.25], vec![], vec![0.5]]);
     }

@@ -1,4 +1,4 @@
-//! A preference loss as the objective of a step, and what is reported of every pair.
+//! A preference loss as training objective, and the metrics of every pair.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use super::metrics::Metrics;
 use super::pairs::{Batch, BatchPair, Rows};
 use super::rationale::MeanNll;
 
-/// The weighted mean of a preference loss over the pairs of a step, and the judge's beside it.
+/// Weighted mean of a preference loss over the pairs of a step, plus the losses of rationales and of the
+/// judge.
 pub(super) struct Preference<'a> {
     pub(super) loss: PreferenceLoss,
     pub(super) beta: f64,
@@ -81,9 +82,9 @@ impl TrainingObjective for Preference<'_> {
     }
 }
 
-/// TRL's names for what a preference loss did to a pair, and ranking accuracy beside them
-/// (arXiv:2405.19534: whether the policy itself ranks the pair right, and whether it would at the
-/// optimum of the loss, where that says).
+/// Records the metrics of a pair: those of a preference loss under TRL's names, and ranking accuracies
+/// (arXiv:2405.19534): whether the policy itself ranks the pair right, and whether it would at the optimum of
+/// the loss, if the optimum determines this.
 fn record(
     metrics: &mut Metrics,
     pair: &PairLogps,
@@ -111,8 +112,8 @@ fn record(
     }
 }
 
-/// Joint pairs under names of their own: sums over whole solutions of two problems would blur the
-/// means over steps.
+/// Records joint pairs under separate names: sums over whole solutions of two problems would blur the means
+/// over steps.
 fn record_joint(metrics: &mut Metrics, pair: &PairLogps, beta: f64, (loss, weight): (f64, f64)) {
     let delta = pair.delta();
     metrics.record("joint/loss", loss, weight);
@@ -175,7 +176,7 @@ mod tests {
             advantage_rejected: Some(-0.5 - (1.5 + 0.2) / 2.0),
             ..pair(&[10, 11], &[12])
         };
-        // Both sides begin alike, which is scored all the same: the prompts differ.
+        // Both sides begin alike, but the beginning is scored as well, because the prompts differ.
         let joint = joint(&[13, 14, 15], &[13, 16]);
         let prepared = |row, index, reference| Prepared {
             row,
@@ -202,7 +203,8 @@ mod tests {
             rows: &rows,
         };
         assert_eq!(batches[0].packed.targets, [10, 11, 12, 13, 14, 15, 13, 16]);
-        // Of the joint pair, the right side shares the prompt of the siblings, the wrong one has its own.
+        // The joint pair's right side shares the prompt of the siblings; its wrong side has a prompt of its
+        // own.
         assert_eq!(batches[0].packed.ids, [1, 2, 10, 13, 14, 3, 4, 5, 13]);
         let logps = [-0.5, -1.25, -1.5, -0.75, -0.125, -0.5, -0.25, -2.0];
         let found = objective.evaluate(&batches[0], &logps);

@@ -55,8 +55,8 @@ impl<'a> Ranking<'a> {
         Ok((Some(Self { loss, beta, share, threads, held_out }), tokens))
     }
 
-    /// Returns metrics `train/...` of the trained pairs of siblings and `held_out/...` of the held-out pairs. Writes the
-    /// log-probabilities of the trained pairs to [`RANKING`] in `dir`.
+    /// Returns metrics `train/...` of the trained pairs of siblings and `held_out/...` of the held-out pairs.
+    /// Writes the log-probabilities of the trained pairs to [`RANKING`] in `dir`.
     pub(super) fn measure(
         &self,
         trained: &[Prepared],

@@ -1,8 +1,7 @@
-//! Text preferences of other programs as pairs with token ids.
+//! Tokenises text preferences of other programs into pairs with token ids.
 //!
-//! Prompt and completion are tokenised together and cut where the tokens of prompt and of prompt
-//! plus completion part, as TRL does. Our own pairs never come here: they keep the ids that were
-//! sampled.
+//! Prompt and completion are tokenised together and split at the first token in which the prompt alone and
+//! prompt plus completion differ, as in TRL. Our own pairs are not tokenised here: they keep the sampled ids.
 
 use std::path::Path;
 
@@ -16,15 +15,15 @@ use super::collate::common_prefix;
 use super::rationale::{self, Rationale};
 use crate::TrainError;
 
-/// Whether EOS is put after a completion that is plain text.
+/// Whether EOS is appended to a completion that is plain text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EndOfText {
-    /// After whole answers (TRL's layouts), not after single steps (Step-DPO's).
+    /// After full answers (TRL's layouts), but not after single steps (Step-DPO's).
     #[default]
     Auto,
     /// After every completion.
     Always,
-    /// After none.
+    /// After no completion.
     Never,
 }
 
@@ -33,12 +32,12 @@ pub enum EndOfText {
 pub struct TokenisedPreferences {
     /// The pairs.
     pub pairs: Vec<PreferencePair>,
-    /// Rationales of those rows that have one.
+    /// Rationales of the rows that have one.
     pub rationales: Vec<Rationale>,
 }
 
-/// Makes pairs of text rows; each is a tree of its own, without visits or recorded log-probabilities.
-/// Bad rows are skipped as far as `notices` allows.
+/// Converts text rows to pairs; each pair counts as a tree of its own, without visits or recorded
+/// log-probabilities. Bad rows are skipped as far as `notices` allows.
 ///
 /// # Errors
 /// [`DataError::Row`] with file and line for a row that cannot be tokenised or whose sides become the
@@ -75,7 +74,7 @@ pub fn tokenise_preferences(
     Ok(found)
 }
 
-/// A field, what was expected of it, and what was got.
+/// A field, the expected value, and the actual value.
 type Wrong = (&'static str, &'static str, String);
 
 fn tokenised(
@@ -105,7 +104,7 @@ struct Texts {
     prompt: String,
     chosen: String,
     rejected: String,
-    /// Whether the tokenizer may put special tokens around it; a chat template has its own.
+    /// Whether the tokenizer may add special tokens around the text; a chat template writes its own.
     framed: bool,
 }
 
@@ -162,7 +161,7 @@ impl Texts {
     }
 }
 
-/// A pair that says nothing of visits: no smoothing, unit margin and weight.
+/// A pair without visits: no smoothing, unit margin and weight.
 fn pair(problem_id: String, texts: Texts, ids: Ids) -> PreferencePair {
     let side = |text: &str| text.strip_prefix(&texts.prompt).unwrap_or(text).to_owned();
     PreferencePair {
