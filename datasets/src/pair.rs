@@ -90,7 +90,7 @@ pub struct PreferencePair {
     pub terminal_rejected: bool,
 
     /// Label smoothing, in [0, 0.5]: from visits, `N_l / (max(1, N_w) + N_l)`, unless `smoothing` or
-    /// `ensemble` in the pair settings says otherwise.
+    /// `ensemble` in the pair settings changes it.
     pub alpha: f64,
     /// `q_chosen - q_rejected`, above 0; with `ensemble`, it may be the absolute mean strength of the tree's
     /// judges.

@@ -158,7 +158,7 @@ struct Run<'a> {
     stop: Arc<AtomicBool>,
 }
 
-/// Adds to an error after a signal what is saved.
+/// After a stop by a signal, adds to the error where the finished model calls are saved.
 fn stopped(error: TrainError, calls_file: Option<&Path>) -> TrainError {
     if let (TrainError::Unmeasured(_), Some(file)) = (&error, calls_file) {
         // The log has nothing in it. If it cannot be removed, the original error is the one to report.
