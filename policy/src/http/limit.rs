@@ -259,8 +259,7 @@ impl ConcurrencyLimit {
 
     fn set(&mut self, limit: usize) {
         // By then all requests from before the change have been answered.
-        let skip = self.limit.max(limit);
-        self.window = Window { skip, ..Window::default() };
+        self.window = Window { skip: self.limit, ..Window::default() };
         self.limit = limit;
     }
 }

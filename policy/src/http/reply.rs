@@ -135,7 +135,6 @@ impl<'a> Reply<'a> {
     /// The log-probability of a token that was sampled or is scored. vLLM writes -9999 for what is no
     /// number, so nothing was sampled with that.
     pub(super) fn sampled_logp(&self) -> Result<f64, Fault> {
-        self.logp()?;
         sampled_logp(self.value).ok_or_else(|| self.bad(SAMPLED))
     }
 
@@ -151,7 +150,7 @@ impl<'a> Reply<'a> {
 }
 
 /// What [`Reply::sampled_logp`] expects.
-const SAMPLED: &str = "the log-probability of a token, above -9999";
+const SAMPLED: &str = "a finite log-probability above -9999 and at most 0";
 
 fn id(value: &Value) -> Option<TokenId> {
     TokenId::try_from(value.as_u64()?).ok()

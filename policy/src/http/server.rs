@@ -5,7 +5,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use dashmap::DashMap;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::RwLock;
@@ -35,6 +36,8 @@ pub(super) struct Server {
     pub(super) address: Address,
     client: Client,
     key: Option<ApiKey>,
+    /// Parsed URLs of the paths requested so far: parsing one takes microseconds.
+    urls: DashMap<String, Url>,
     /// Slots for requests in flight.
     slots: Slots,
     pub(super) health: Health,
@@ -53,7 +56,8 @@ impl Server {
     ) -> Self {
         let slots = Slots::new(in_flight, turns);
         let (health, listed) = (Health::default(), OnceLock::new());
-        Self { address, client, key, slots, health, listed, company: RwLock::default() }
+        let (urls, company) = (DashMap::new(), RwLock::default());
+        Self { address, client, key, urls, slots, health, listed, company }
     }
 
     /// Number of requests that wait for a slot or have one.
@@ -91,7 +95,7 @@ impl Server {
 
     /// Whether the server answers again and still serves the model.
     pub(super) async fn is_back(&self) -> bool {
-        let answer = self.answer(self.client.get(self.url(MODELS)), MODELS).await;
+        let answer = self.answer(self.request(Method::GET, MODELS), MODELS).await;
         let Some(name) = self.listed.get() else {
             return answer.is_ok() || answer.is_err_and(|fault| !fault.is_passing());
         };
@@ -105,8 +109,20 @@ impl Server {
         format!("{}{path}", self.address.root)
     }
 
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        if let Some(url) = self.urls.get(path) {
+            return self.client.request(method, url.clone());
+        }
+        let url = self.url(path);
+        // An invalid URL is reported by reqwest when the request is sent.
+        if let Ok(url) = Url::parse(&url) {
+            self.urls.insert(path.to_owned(), url);
+        }
+        self.client.request(method, url)
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Value, Fault> {
-        let reply = self.exchange(self.client.get(self.url(path)), path).await?;
+        let reply = self.exchange(self.request(Method::GET, path), path).await?;
         self.json(path, &reply)
     }
 
@@ -120,8 +136,7 @@ impl Server {
         let body = serde_json::to_vec(body)
             .map_err(|e| Fault::Refused(format!("{}: the request: {e}", self.url(path))))?;
         let request = self
-            .client
-            .post(self.url(path))
+            .request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
         self.exchange(request, path).await

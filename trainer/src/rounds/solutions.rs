@@ -103,7 +103,7 @@ mod tests {
         let files: Vec<PathBuf> = (0..2)
             .map(|seed| {
                 let path = dir.path().join(format!("{seed}.jsonl"));
-                write_jsonl(&path, &trees(seed)).unwrap();
+                write_jsonl(&path, trees(seed)).unwrap();
                 path
             })
             .collect();

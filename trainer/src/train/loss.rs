@@ -199,10 +199,13 @@ impl PreferenceLoss {
             Self::Robust { flip } => flip.is_none_or(|flip| (0.0..0.5).contains(&flip)),
             Self::Simpo { gamma } => gamma.is_finite(),
             Self::Margin { kappa } => kappa.is_finite(),
-            Self::Degree { kappa, lambda } => kappa.is_finite() && lambda >= 0.0,
+            Self::Degree { kappa, lambda } => {
+                kappa.is_finite() && lambda >= 0.0 && lambda.is_finite()
+            }
             _ => true,
         };
-        let ranges = "expected temperature above 0, flip in [0, 0.5), lambda at least 0";
+        let ranges =
+            "expected finite numbers, temperature above 0, flip in [0, 0.5), lambda at least 0";
         if sound { Ok(()) } else { Err(format!("{self:?} is out of range: {ranges}")) }
     }
 
@@ -335,6 +338,24 @@ mod tests {
         for bad in ["simpo", "simpo:gamma", "simpo:gamma=x", "simpo:beta=1", "nothing"] {
             assert!(bad.parse::<PreferenceLoss>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let loss = |temperature, kappa, lambda| {
+            [
+                PreferenceLoss::Soft { temperature },
+                PreferenceLoss::Gpo { temperature },
+                PreferenceLoss::Degree { kappa, lambda },
+            ]
+            .map(|loss| loss.check().is_ok())
+        };
+        assert_eq!(loss(1.0, -1.0, 0.0), [true; 3]);
+        assert_eq!(loss(0.0, 1.0, f64::INFINITY), [false; 3]);
+        assert_eq!(loss(f64::INFINITY, 1.0, -1.0), [false; 3]);
+        assert_eq!(loss(f64::NAN, f64::NAN, 1.0), [false; 3]);
+        let flip = |flip| PreferenceLoss::Robust { flip: Some(flip) }.check().is_ok();
+        assert_eq!([flip(0.0), flip(0.5), flip(f64::NAN)], [true, false, false]);
     }
 
     #[test]
