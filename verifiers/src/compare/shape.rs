@@ -61,6 +61,11 @@ impl Comparison<'_> {
             let node = self.tree.with_children(id, &new);
             self.tree.add(node, self.fuel)?
         };
+        self.rewritten_node(id)
+    }
+
+    /// Rewrites a node whose children are rewritten.
+    fn rewritten_node(&mut self, id: Id) -> Result<Id, Reason> {
         match self.tree.get(id).clone() {
             Node::List(items) | Node::Product(items)
                 if items.len() <= MAX_PARAMETERS

@@ -183,8 +183,13 @@ fn search(text: &str) -> Found<'_> {
         return found
             .and_then(|answer| if same(&answer) { Err(Reason::NoAnswer) } else { Ok(answer) });
     }
-    // Ignore everything up to the last sentence that mentions an answer without asserting one.
-    let text = match announced.unsure_to {
+    unannounced(text, announced.unsure_to)
+}
+
+/// The answer of a text that neither marks nor announces one. `unsure_to` is the end of the last sentence that
+/// mentions an answer without asserting one, 0 if there is none.
+fn unannounced(text: &str, unsure_to: usize) -> Found<'_> {
+    let text = match unsure_to {
         0 => text,
         at => text[at..].trim_start_matches(['.', ',', ';', '!', '?', '*', ' ']),
     };
@@ -197,7 +202,7 @@ fn search(text: &str) -> Found<'_> {
     }
     let text = text.trim_start_matches(['#', ' ']);
     let text = if text.contains('\n') { text } else { unlabelled(implied(text)) };
-    let silent = announced.unsure_to > 0 && !text.contains(char::is_alphanumeric);
+    let silent = unsure_to > 0 && !text.contains(char::is_alphanumeric);
     if silent || stance::declines(text) {
         return Err(Reason::NoAnswer);
     }

@@ -151,9 +151,6 @@ pub(crate) fn unit(name: &str) -> Option<Unit> {
     if name.len() > LONGEST {
         return None;
     }
-    let known = |dimension, numerator, denominator| {
-        Some(Unit { dimension, factor: (numerator, denominator) })
-    };
     let lower = name.to_ascii_lowercase();
     let stem = match lower.as_str() {
         "feet" => "foot",
@@ -161,7 +158,15 @@ pub(crate) fn unit(name: &str) -> Option<Unit> {
         "s" | "gs" => lower.as_str(),
         other => other.strip_suffix('s').filter(|s| s.len() > 1).unwrap_or(other),
     };
-    match stem {
+    singular(stem)
+}
+
+/// The unit with this name, lower case and singular.
+fn singular(name: &str) -> Option<Unit> {
+    let known = |dimension, numerator, denominator| {
+        Some(Unit { dimension, factor: (numerator, denominator) })
+    };
+    match name {
         "mm" | "millimeter" | "millimetre" => known("length", 1, 1000),
         "cm" | "centimeter" | "centimetre" => known("length", 1, 100),
         "dm" | "decimeter" => known("length", 1, 10),

@@ -80,18 +80,26 @@ pub(crate) fn quotient(
             Ok((a.times(&d, fuel)?, b.times(&c, fuel)?))
         }
         Node::Power(a, b) => {
-            let times = tree.number(*b).filter(|n| n.is_integer()).ok_or(Fault::Foreign)?;
-            let count = times.numer().magnitude().to_usize().filter(|n| *n <= MAX_DEGREE);
-            let (above, below) = part(*a, fuel)?;
-            let count = count.ok_or(Fault::Foreign)?;
-            let (above, below) = (above.power(count, fuel)?, below.power(count, fuel)?);
-            match (times.is_negative(), above.0.is_empty()) {
-                (true, true) => Err(Fault::Undefined),
-                (true, false) => Ok((below, above)),
-                (false, _) => Ok((above, below)),
-            }
+            let exponent = tree.number(*b).filter(|n| n.is_integer()).ok_or(Fault::Foreign)?;
+            power(part(*a, fuel)?, exponent, fuel)
         }
         _ => Err(Fault::Foreign),
+    }
+}
+
+/// A quotient raised to an integer power.
+fn power(
+    (above, below): (Polynomial, Polynomial),
+    exponent: &BigRational,
+    fuel: &mut Fuel,
+) -> Result<(Polynomial, Polynomial), Fault> {
+    let count = exponent.numer().magnitude().to_usize().filter(|n| *n <= MAX_DEGREE);
+    let count = count.ok_or(Fault::Foreign)?;
+    let (above, below) = (above.power(count, fuel)?, below.power(count, fuel)?);
+    match (exponent.is_negative(), above.0.is_empty()) {
+        (true, true) => Err(Fault::Undefined),
+        (true, false) => Ok((below, above)),
+        (false, _) => Ok((above, below)),
     }
 }
 
