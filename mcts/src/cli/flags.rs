@@ -13,14 +13,15 @@ use super::log;
 use super::pair_flags::PairFlags;
 use super::parse::{self, set};
 use super::search_plan::SearchPlan;
-use super::settings::{RunSettings, Settings};
+use super::settings::{RunSettings, Settings, unwritable};
 use super::shard::Shard;
-use super::sources::StartFlags;
+use super::sources::{StartFlags, start};
 use crate::SearchConfig;
 use crate::config::{CommitRule, JudgeForm, Selection, Strategy};
 use crate::flags::{EngineFlags, at_least_one};
 use crate::pairs::PairValues;
 use crate::prompting::PromptFlags;
+use crate::settings::laid_over;
 use crate::spelling::breadth;
 use crate::stop::StopRule;
 
@@ -145,8 +146,19 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
+    /// The effective settings, after range checks.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let (mut settings, _) = start(&self.start)?;
+        self.apply(&mut settings)?;
+        settings.run = laid_over(&settings.run, &self.run).map_err(|e| unwritable(&e))?;
+        settings.engine = laid_over(&settings.engine, &self.engine).map_err(|e| unwritable(&e))?;
+        settings.check()?;
+        self.note_idle(&settings.search);
+        Ok(settings)
+    }
+
     /// Logs which of the given flags have no effect with the selected strategy.
-    pub(super) fn note_idle(&self, search: &SearchConfig) {
+    fn note_idle(&self, search: &SearchConfig) {
         if search.strategy == Strategy::Mcts {
             return;
         }
@@ -164,7 +176,7 @@ impl Flags {
     }
 
     /// Applies the flags that affect the result.
-    pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
+    fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         set(&mut settings.policy, joined(&self.start.policy)?);
         set(&mut settings.problems, ProblemSources::joined(&self.problems)?);
         set(&mut settings.skip_bad, self.skip_bad);

@@ -18,6 +18,9 @@ use super::sources::{CONFIG_FILE, SettingsFile};
 use crate::SearchSummary;
 use crate::probe::PROBE_FILE;
 
+/// Log of the answers of a policy that judges.
+pub(super) const JUDGE_LOG: &str = "judgements.jsonl";
+
 /// Counts and figures of a search.
 const SUMMARY: &str = "summary.json";
 

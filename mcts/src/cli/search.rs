@@ -14,12 +14,11 @@ use regrowth_verifiers::Verifier;
 
 use super::failure::Failure;
 use super::flags::Flags;
-use super::folder::{self, Folder};
+use super::folder::{self, Folder, JUDGE_LOG};
 use super::paths::unwritten;
 use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
 use super::shard::{Claim, Shard, ShardRecord};
-use super::sources;
 use super::summary::{Finished, JudgeCost, PairCounts, Summary};
 use super::{inputs, log, print_line};
 use crate::config::{JudgePolicy, VERDICTS_FILE};
@@ -38,7 +37,7 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
-    let settings = sources::settings(flags)?;
+    let settings = flags.settings()?;
     let (settings, force) = (&settings, flags.force);
     let out = settings.run.out()?;
     let cancel = Arc::<AtomicBool>::default();
@@ -199,9 +198,6 @@ fn finish(
     }
     Ok(())
 }
-
-/// Log of the answers of a policy that judges.
-pub(super) const JUDGE_LOG: &str = "judgements.jsonl";
 
 const KEPT: &str = "; the folder keeps its earlier results";
 

@@ -10,12 +10,11 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::failure::Failure;
-use super::flags::Flags;
 use super::log;
-use super::settings::{DEFAULT_POLICY, Settings, unwritable};
+use super::settings::{DEFAULT_POLICY, Settings};
 use crate::Preset;
 use crate::frontend::{SetFlags, SettingsTree};
-use crate::settings::{is_training_key, laid_over, overlay};
+use crate::settings::{is_training_key, overlay};
 use crate::spelling::expanded;
 
 /// Settings file in the folder of a search.
@@ -49,17 +48,6 @@ pub(super) fn of_preset(preset: Preset) -> Settings {
 /// All keys of a settings file that a search reads.
 pub(super) fn known() -> SettingsTree {
     SettingsTree::of::<Settings>().with::<Preset>("preset", "Settings that the others start from.")
-}
-
-/// The effective settings, after range checks.
-pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
-    let (mut settings, _) = start(&flags.start)?;
-    flags.apply(&mut settings)?;
-    settings.run = laid_over(&settings.run, &flags.run).map_err(|e| unwritable(&e))?;
-    settings.engine = laid_over(&settings.engine, &flags.engine).map_err(|e| unwritable(&e))?;
-    settings.check()?;
-    flags.note_idle(&settings.search);
-    Ok(settings)
 }
 
 /// The settings before flags are applied, and their preset.

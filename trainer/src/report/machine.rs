@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::sources::{RoundSources, Sources};
-use super::tables::{Group, Row};
+use super::table::{Group, Row};
 use super::words::{bytes, counted, duration};
 use crate::rounds::Machine;
 

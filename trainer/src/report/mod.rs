@@ -19,6 +19,7 @@ mod preferences;
 mod settings;
 mod sources;
 mod summary;
+mod table;
 mod tables;
 mod troubles;
 mod words;

@@ -14,6 +14,7 @@ use super::changes::Changes;
 
 use super::sources::Sources;
 use super::summary::Summary;
+use super::table::Table;
 use super::{charts, examples, histograms, inference, machine, preferences, settings, tables};
 use crate::rounds::Fork;
 
@@ -91,12 +92,12 @@ struct Page<'a> {
     finished: Option<&'a str>,
     summary: Summary,
     changes: Option<Changes>,
-    results: tables::Table,
-    costs: tables::Table,
+    results: Table,
+    costs: Table,
     /// Machine, memory and time of the whole run.
     machine: Vec<machine::Fact>,
     /// Factors that preferences correlate with, and their evidence.
-    preferences: tables::Table,
+    preferences: Table,
     histograms: Vec<histograms::Histogram>,
     examples: Vec<examples::Example>,
     /// An example prompt.

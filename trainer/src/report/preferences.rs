@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use regrowth_mcts::audit::{Evidence, PairAudit};
 
 use super::sources::{RoundSources, Sources};
-use super::tables::{self, Group, Row, Table};
+use super::table::{Group, Row, Table};
 use super::words::{count, percent, signed};
 
 /// Returns the table; it has no groups if no round has pairs.
@@ -17,7 +17,7 @@ pub(super) fn table(sources: &Sources) -> Table {
         Group { name: "What pairs rest on", rows: evidence(sources, &audits) },
         Group { name: "Repeats and test problems", rows: troubles(sources) },
     ];
-    tables::table(sources, groups)
+    Table::of_rounds(sources, groups)
 }
 
 /// Name of a factor on the page.

@@ -1,42 +1,14 @@
-//! Rounds side by side: tables with one column per round and groups of rows.
+//! Tables of results and costs, round by round.
 
 use std::collections::BTreeSet;
-
-use serde::Serialize;
 
 use super::charts::all_tokens;
 use super::machine;
 use super::sources::Sources;
+use super::table::{Group, Row, Table};
 use super::words::{count, duration, interval, mean, metric, part, percent, points, signed};
 use crate::rounds::{GATE_OFF, Objective, RoundReport};
 use crate::stats::{Paired, p_value};
-
-/// A table.
-#[derive(Debug, Serialize)]
-pub(super) struct Table {
-    columns: Vec<Column>,
-    groups: Vec<Group>,
-}
-
-#[derive(Debug, Serialize)]
-struct Column {
-    name: String,
-    best: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Group {
-    pub(super) name: &'static str,
-    pub(super) rows: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    /// Meaning of the numbers; empty if the name is clear.
-    pub(super) meaning: &'static str,
-    pub(super) cells: Vec<String>,
-}
 
 /// Name, meaning, and the function for the cell of a round.
 type Spec<'a> = (&'static str, &'static str, &'a dyn Fn(&RoundReport) -> String);
@@ -56,7 +28,7 @@ pub(super) fn results(sources: &Sources) -> Table {
         group("Judge", sources, &judge_rows()),
         held_out_judges(sources),
     ];
-    table(sources, groups)
+    Table::of_rounds(sources, groups)
 }
 
 /// Table of the rounds' tokens and time.
@@ -83,29 +55,7 @@ pub(super) fn costs(sources: &Sources) -> Table {
         group("Time", sources, &time),
         machine::memory(sources),
     ];
-    table(sources, groups)
-}
-
-/// Builds a table of the non-empty groups, with one column per round that has values in them.
-pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
-    let report = sources.report;
-    let column = |r: &RoundReport| Column {
-        name: if r.round == 0 { "base policy".into() } else { format!("round {}", r.round) },
-        best: r.round == report.best_round,
-    };
-    let mut groups = groups;
-    groups.retain(|group| !group.rows.is_empty());
-    let mut columns: Vec<Column> = report.rounds.iter().map(column).collect();
-    for at in (0..columns.len()).rev() {
-        if groups.iter().flat_map(|group| &group.rows).any(|row| !row.cells[at].is_empty()) {
-            continue;
-        }
-        columns.remove(at);
-        for row in groups.iter_mut().flat_map(|group| &mut group.rows) {
-            row.cells.remove(at);
-        }
-    }
-    Table { columns, groups }
+    Table::of_rounds(sources, groups)
 }
 
 /// Builds a group of the rows that have a value in some round.

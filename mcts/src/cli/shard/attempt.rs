@@ -22,9 +22,9 @@ use regrowth_policy::LOG_FILE;
 use serde::{Deserialize, Serialize};
 
 use super::super::failure::Failure;
+use super::super::folder::JUDGE_LOG;
 use super::super::log;
 use super::super::paths::unwritten;
-use super::super::search::JUDGE_LOG;
 use super::record::ShardRecord;
 use super::unread;
 use crate::config::VERDICTS_FILE;

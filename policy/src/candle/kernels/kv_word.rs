@@ -5,7 +5,7 @@
 
 use pulp::Simd;
 
-use super::packed_bf16::{HIGH, halves, nearest};
+use super::bf16_word::{HIGH, halves, nearest};
 
 /// A word of stored keys or values.
 pub(crate) trait KvWord: Copy + Default + Send + Sync + 'static {

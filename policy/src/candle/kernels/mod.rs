@@ -14,6 +14,7 @@ mod amx;
 mod attend_rows;
 mod attention;
 mod attention_kernel;
+mod bf16_word;
 mod draw;
 mod frozen;
 mod gemm;

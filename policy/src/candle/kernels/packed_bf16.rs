@@ -13,6 +13,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::bf16_word::{HIGH, halves, nearest};
 use super::packed_f32::{Out, SHARED_WORK, Write};
 use super::simd::dispatch;
 
@@ -181,18 +182,6 @@ fn pack_row(words: &mut [u32], x: &[f32]) {
     }
 }
 
-/// The upper half of a word.
-pub(super) const HIGH: u32 = 0xffff_0000;
-
-/// Returns bits whose upper half is the bf16 nearest to `value`. NaN and infinities are kept.
-#[inline(always)]
-pub(super) fn nearest(value: f32) -> u32 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    // Set the quiet bit: rounding could carry a NaN into infinity or zero.
-    if value.is_nan() { bits | 1 << 22 } else { rounded }
-}
-
 /// Rounds stochastically to bf16: away from zero if the 16 discarded bits exceed `draw`, which is uniform
 /// over 0 to 65,535; otherwise towards zero.
 fn rounded_by(value: f32, draw: u16) -> u16 {
@@ -202,12 +191,6 @@ fn rounded_by(value: f32, draw: u16) -> u16 {
     let up = (bits >> 16) + carry;
     let finite = up & 0x7f80 != 0x7f80 || bits >> 16 & 0x7f80 == 0x7f80;
     (if finite { up } else { bits >> 16 }) as u16
-}
-
-/// Returns both values of a word, the even input first.
-#[inline(always)]
-pub(super) fn halves(word: u32) -> (f32, f32) {
-    (f32::from_bits(word << 16), f32::from_bits(word & HIGH))
 }
 
 /// The finaliser of SplitMix64, as a hash that gives random-looking bits.
