@@ -169,7 +169,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     epochs: Option<usize>,
     /// Command that trains instead of this program; it receives REGROWTH_PAIRS, REGROWTH_POLICY,
-    /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED
+    /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND, REGROWTH_SEED and REGROWTH_RUN
     /// [default: none]
     #[arg(long, value_name = "CMD", help_heading = "Training", hide = true)]
     trainer_command: Option<String>,

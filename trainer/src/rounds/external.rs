@@ -2,8 +2,8 @@
 //!
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON lines),
 //! `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE` (checkpoint folder
-//! of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (output folder), `REGROWTH_ROUND`
-//! and `REGROWTH_SEED`. It must write a checkpoint in Hugging Face layout, or a PEFT adapter of
+//! of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (output folder), `REGROWTH_ROUND`,
+//! `REGROWTH_SEED` and `REGROWTH_RUN` (folder of the run). It must write a checkpoint in Hugging Face layout, or a PEFT adapter of
 //! `REGROWTH_POLICY`, to `REGROWTH_OUT` and exit with status 0. Tokenizer files that it does not write are
 //! copied from `REGROWTH_POLICY`.
 
@@ -14,12 +14,15 @@ use std::time::Instant;
 use candle_core::DType;
 use regrowth_policy::candle::{Adapter, Checkpoint, SaveOptions, Source, save_checkpoint};
 
+use super::left_behind::{GroupRecord, RUN, TRAINER};
 use super::observer::Control;
 use super::process::{GRACE, POLL, ProcessGroup};
 use crate::TrainError;
 
 /// Inputs of an external trainer.
 pub(super) struct TrainerCall<'a> {
+    /// Folder of the run.
+    pub(super) run: &'a Path,
     /// Folder of the round. The command's working directory stays that of this process.
     pub(super) dir: &'a Path,
     pub(super) round: u32,
@@ -41,7 +44,8 @@ pub(super) fn run_trainer(
     hand: &TrainerCall,
     control: &Control,
 ) -> Result<(), TrainError> {
-    // The name contains this process's id: a trainer that outlived a killed run writes into another folder.
+    // The name contains this process's id: if a trainer of a killed run could not be ended, it writes into
+    // another folder.
     let staged = hand.dir.join(format!("checkpoint.{}.tmp", std::process::id()));
     for folder in [&staged, hand.out] {
         if folder.exists() {
@@ -50,7 +54,10 @@ pub(super) fn run_trainer(
     }
     std::fs::create_dir_all(&staged).map_err(TrainError::io(&staged))?;
     let mut trainer = start(command, hand, &staged)?;
+    let record = GroupRecord::write(hand.run, TRAINER, &trainer);
+    let record = record.inspect_err(|_| drop(trainer.kill()))?;
     let status = wait(&mut trainer, control).map_err(|e| failed(command, &e.to_string()))?;
+    drop(record);
     control.check()?;
     if !status.success() {
         return Err(failed(command, &format!("ended with {status}")));
@@ -125,6 +132,7 @@ fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<ProcessGrou
         .env("REGROWTH_OUT", absolute(staged)?)
         .env("REGROWTH_ROUND", hand.round.to_string())
         .env("REGROWTH_SEED", hand.seed.to_string())
+        .env(RUN, absolute(hand.run)?)
         .stdin(Stdio::null())
         // stdout is reserved for this program's result, so the trainer's output goes to stderr.
         .stdout(std::io::stderr());

@@ -33,6 +33,7 @@ mod fork;
 mod gate;
 mod journal;
 mod kl_to_base;
+mod left_behind;
 mod machine;
 mod observer;
 mod on_demand;

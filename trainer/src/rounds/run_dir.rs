@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::RunConfig;
+use super::left_behind::end_left_behind;
 use super::report::RunReport;
 use crate::TrainError;
 use crate::artefact::{hold, read_checksummed, read_json, write_json};
@@ -116,13 +117,15 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the folder if needed, locks it and removes partial files of killed processes.
+    /// Creates the folder if needed and locks it. Ends the commands that a killed process on the run left
+    /// behind, and removes its partial files.
     ///
     /// # Errors
     /// [`TrainError::Run`] if another process holds the lock, [`TrainError::Data`] if the folder cannot be
     /// written.
     pub fn lock(path: &Path) -> Result<Self, TrainError> {
         let lock = hold(path, "run")?;
+        end_left_behind(path)?;
         sweep(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

@@ -4,31 +4,25 @@
 //! (the name after the # of the policy) and `REGROWTH_RUN` (the folder of the run). The server counts as up
 //! when every address of the policy accepts connections. Its output goes to `server.log`; if it does not come
 //! up in time, the error shows the last lines of the log. A server that ends by itself is restarted a few
-//! times. A server left over from a killed run is ended by the next process on the run.
+//! times. `left_behind` ends the server of a killed run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::left_behind::{GroupRecord, RUN, SERVER};
 use super::observer::Control;
-use super::process::{GRACE, POLL, ProcessGroup, signal_group};
+use super::process::{POLL, ProcessGroup};
 use crate::TrainError;
-use crate::artefact::{read_json, remove, write_json};
 
-/// File that records the running server.
-const RECORD: &str = "server.json";
 /// File with the server's output.
 const LOG: &str = "server.log";
-/// Environment variable by which the processes of a run's server are recognised.
-const RUN: &str = "REGROWTH_RUN";
 /// Number of restarts of a server that ended by itself.
 const RESTARTS: u32 = 3;
 /// Maximum bytes and lines of the server's output in an error.
@@ -46,14 +40,6 @@ pub struct ServeCommand {
     pub start_limit: Duration,
 }
 
-/// `server.json`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    version: u32,
-    /// Id of the server's process group.
-    group: u32,
-}
-
 /// Command, weights and addresses of a server to start.
 pub(super) struct ServeCall<'a> {
     pub(super) command: &'a ServeCommand,
@@ -68,7 +54,6 @@ pub(super) struct ServeCall<'a> {
 
 /// A running server; dropping it ends the server.
 pub(super) struct StartedServer {
-    record: PathBuf,
     state: Arc<State>,
     watcher: Option<JoinHandle<()>>,
 }
@@ -86,7 +71,6 @@ struct State {
 impl StartedServer {
     /// Starts the command and waits until the server accepts connections.
     pub(super) fn start(call: &ServeCall, control: &Control) -> Result<Self, TrainError> {
-        end_left_behind(call.run)?;
         let addresses = addresses(call.policy)?;
         if let Some(taken) = addresses.iter().find(|address| takes_connections(address)) {
             return Err(failed(&format!(
@@ -99,16 +83,15 @@ impl StartedServer {
         let mut shell = shell(call)?;
         let group = ProcessGroup::start(&mut shell)
             .map_err(|e| failed(&format!("`{}` cannot be started: {e}", call.command.command)))?;
-        let record = call.run.join(RECORD);
         let state = Arc::<State>::default();
-        let watch = Watch { group, shell, record: record.clone(), log: call.log };
-        watch.write_record()?;
+        let record = GroupRecord::write(call.run, SERVER, &group)?;
+        let watch = Watch { group, shell, record, log: call.log };
         let shared = state.clone();
         let watcher = std::thread::Builder::new()
             .name("regrowth-server".into())
             .spawn(move || watch.run(&shared))
             .map_err(TrainError::io("a thread"))?;
-        let started = Self { record, state, watcher: Some(watcher) };
+        let started = Self { state, watcher: Some(watcher) };
         match started.wait_until_up(&addresses, call.command.start_limit, control)? {
             None => Ok(started),
             Some(why) => Err(failed(&format!(
@@ -158,7 +141,6 @@ impl Drop for StartedServer {
         if let Some(watcher) = self.watcher.take() {
             let _ = watcher.join();
         }
-        let _ = remove(&self.record);
     }
 }
 
@@ -166,7 +148,7 @@ impl Drop for StartedServer {
 struct Watch {
     group: ProcessGroup,
     shell: Command,
-    record: PathBuf,
+    record: GroupRecord,
     log: Option<fn(&str)>,
 }
 
@@ -198,11 +180,7 @@ impl Watch {
 
     fn restart(&mut self) -> Result<(), TrainError> {
         self.group = ProcessGroup::start(&mut self.shell).map_err(TrainError::io("sh"))?;
-        self.write_record()
-    }
-
-    fn write_record(&self) -> Result<(), TrainError> {
-        write_json(&self.record, &Record { version: 1, group: self.group.id() })
+        self.record.update(&self.group)
     }
 }
 
@@ -267,41 +245,6 @@ fn takes_connections(address: &str) -> bool {
     found.into_iter().any(|at| TcpStream::connect_timeout(&at, CONNECT).is_ok())
 }
 
-/// Ends a server left over from a killed run.
-fn end_left_behind(run: &Path) -> Result<(), TrainError> {
-    let path = run.join(RECORD);
-    let Ok(Some(record)) = read_json::<Record>(&path) else { return remove(&path) };
-    let run = std::path::absolute(run).map_err(TrainError::io(run))?;
-    let failed = |e| TrainError::io(Path::new("sh"))(e);
-    let started = Instant::now();
-    let mut signal = "TERM";
-    while lives(record.group, &run) {
-        signal_group(record.group, signal).map_err(failed)?;
-        std::thread::sleep(4 * POLL);
-        if started.elapsed() > GRACE {
-            signal = "KILL";
-        }
-    }
-    remove(&path)
-}
-
-/// Whether a process of the group belongs to a server of this run. Group ids are reused, so the environment
-/// is checked too.
-fn lives(group: u32, run: &Path) -> bool {
-    let mark = format!("{RUN}={}\0", run.display()).into_bytes();
-    let is_one = |process: &Path| {
-        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
-        // Fields after the command name, which is in parentheses and may contain anything: state, parent,
-        // group.
-        let own = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()?;
-        let environment = std::fs::read(process.join("environ")).ok()?;
-        let marked = environment.windows(mark.len()).any(|part| part == mark);
-        Some(own == group && marked)
-    };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.into_iter().any(|process| is_one(&process.path()) == Some(true))
-}
-
 fn failed(detail: &str) -> TrainError {
     TrainError::Setting { name: "serve_command", detail: detail.to_owned() }
 }
@@ -350,7 +293,7 @@ mod tests {
         assert!(said.ends_with("\n  tiny as m"), "{said}");
         let printed = std::fs::read_to_string(dir.path().join(LOG)).unwrap();
         assert_eq!(printed, "tiny as m\n");
-        assert!(!dir.path().join(RECORD).exists());
+        assert!(!dir.path().join(SERVER).exists());
     }
 
     #[cfg(unix)]
@@ -366,21 +309,8 @@ mod tests {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(!said.contains("line 84") && !said.contains("earlier"), "{said}");
-        assert!(!dir.path().join(RECORD).exists());
+        assert!(!dir.path().join(SERVER).exists());
         let said = refused(dir.path(), "sleep 900", &free(), 0);
         assert!(said.contains("printed nothing"), "{said}");
-    }
-
-    #[test]
-    fn what_a_killed_run_left_behind_is_ended() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "sleep 900 & sleep 900"]).env(RUN, dir.path());
-        let mut left = ProcessGroup::start(&mut shell).unwrap();
-        let record = Record { version: 1, group: left.id() };
-        write_json(&dir.path().join(RECORD), &record).unwrap();
-        assert!(lives(left.id(), dir.path()) && !lives(left.id(), Path::new("/other")));
-        end_left_behind(dir.path()).unwrap();
-        assert!(left.ended().unwrap().is_some());
     }
 }

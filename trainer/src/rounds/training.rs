@@ -317,6 +317,7 @@ impl TrainPhase<'_> {
             ReferenceKind::RoundStart => policy.clone(),
         };
         let call = TrainerCall {
+            run: self.dir.parent().unwrap_or(self.dir),
             dir: self.dir,
             round: self.round,
             policy: &policy,

@@ -50,8 +50,12 @@ impl Loop {
     }
 
     fn start(&self) -> Child {
+        self.start_with(TRAINER)
+    }
+
+    fn start_with(&self, trainer: &str) -> Child {
         let policy = self.policy();
-        let args = args(&policy, &["--trainer-command", TRAINER]);
+        let args = args(&policy, &["--trainer-command", trainer]);
         let mut command = command(self.dir.path(), &args);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary")
     }
@@ -147,6 +151,29 @@ fn kills(count: u32, seed: u64) {
         }
     }
     eprintln!("{killed:?}: each run ended with the bytes of the one that was left alone");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_trainer_of_a_killed_run_is_ended_by_the_next_process_on_the_run() {
+    let bench = Loop::new();
+    let trainer = format!("mkdir hang 2> /dev/null && echo $$ > hung && sleep 900; {TRAINER}");
+    let mut run = bench.start_with(&trainer);
+    let hung = bench.dir.path().join("hung");
+    let group = loop {
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before its trainer");
+        match std::fs::read_to_string(&hung) {
+            Ok(group) if !group.is_empty() => break group,
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let process = Path::new("/proc").join(group.trim());
+    assert!(process.exists(), "the trainer outlives a killed run");
+    assert!(bench.start_with(&trainer).wait().unwrap().success());
+    assert!(!process.exists());
+    assert!(!bench.run_folder().join("trainer.json").exists());
 }
 
 #[test]
