@@ -2,10 +2,10 @@
 //!
 //! [`super::finish`] runs the rounds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use regrowth_mcts::config::VERDICTS_FILE;
-use regrowth_policy::{LoadOptions, Policy};
+use regrowth_policy::LoadOptions;
 
 use super::config::{Objective, RunConfig};
 use super::context::RunContext;
@@ -66,13 +66,17 @@ pub fn iterate(
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
     let sets = ProblemSets::read(config)?;
+    let digests = sets.digests(config);
     sets.notices.iter().for_each(|notice| observer.log(notice));
     let load = LoadOptions { prompt: sets.prompts(config), ..request.load.clone() };
     let load = serving::load_options(config, command.is_some(), load);
     let serving = Serving::new(config, dir.path(), command, control);
     let policies = Policies::new(config, load.clone(), serving);
     let base = policies.get(&config.policy)?;
-    let file = claim(&dir, &sets, &*base, request, observer)?;
+    let mut file = RunFile::new(config.clone(), base.identity(), digests);
+    let first = sets.train.first();
+    file.prompt_example = first.and_then(|problem| Some(base.prompt(problem).ok()?.text));
+    let file = claim(&dir, file, request.fork.as_deref(), observer)?;
     base.notes().iter().for_each(|note| observer.log(note));
     let (log, verdicts) = (load.log.unwrap_or(|_| {}), dir.path().join(VERDICTS_FILE));
     let run = RunContext {
@@ -122,18 +126,15 @@ fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
     }
 }
 
-/// Makes the folder this run's by writing `run.json`, or checks that the existing `run.json` has the same
-/// settings. A larger number of rounds is allowed and extends the run. Returns the resulting `run.json`.
+/// Makes the folder this run's by writing `file` as `run.json`, or checks that the existing `run.json` has the
+/// same settings. A larger number of rounds is allowed and extends the run. `forked` is the run to fork. Returns
+/// the resulting `run.json`.
 fn claim(
     dir: &RunDir,
-    sets: &ProblemSets,
-    base: &dyn Policy,
-    request: &RunRequest,
+    mut file: RunFile,
+    forked: Option<&Path>,
     observer: &mut dyn Observer,
 ) -> Result<RunFile, TrainError> {
-    let (digests, first) = (sets.digests(&request.config), sets.train.first());
-    let mut file = RunFile::new(request.config.clone(), base.identity(), digests);
-    file.prompt_example = first.and_then(|problem| Some(base.prompt(problem).ok()?.text));
     if let Some(old) = dir.run_file()? {
         let differences = old.differences(&file);
         if differences.is_empty() {
@@ -154,7 +155,7 @@ fn claim(
             ),
         });
     }
-    if let Some(source) = &request.fork {
+    if let Some(source) = forked {
         file.fork = Some(fork::take_over(source, dir, &file)?);
     }
     dir.write_run_file(&file)?;
