@@ -1,7 +1,9 @@
 //! A node of the tree: 48 bytes of atomics, grouped by which thread may write a field and when.
 //!
 //! `concurrency.md` describes the protocol. Here, each field's comment states its writer, the time of the
-//! write and which access its memory ordering pairs with.
+//! write and which access its memory ordering pairs with. Terms of the protocol: the nodes of the *shared top*
+//! may be updated by all threads at once, and below it a thread locks a subtree for itself; an *announcement*
+//! states that a child has changed, so V has to be recomputed.
 
 use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MAX_CHILDREN, MAX_IN_FLIGHT};
 use super::edge::NodeState;
