@@ -394,7 +394,7 @@ impl SearchConfig {
     #[must_use]
     pub fn builtin() -> Self {
         Self {
-            simulations: 16,      // log 0001: needed by an earlier model, 5 are enough now
+            simulations: 16,      // experiment 0001: needed by an earlier model, 5 are enough now
             first_root_factor: 1, // as above
             c_puct: 4.0,          // as above, 1.5 is enough now
             max_depth: 10,        // built-in solutions have up to eight lines

@@ -93,7 +93,7 @@ impl PairConfig {
     #[must_use]
     pub fn builtin() -> Self {
         Self {
-            parents: Parents::All, // `docs/experiments`, log 0001: the committed path alone gains less
+            parents: Parents::All, // docs/experiments/0001: the committed path alone gains less
             min_margin: 0.6,       // the same log: no worse than 0, with fewer pairs
             solved_only: false,    // as in all logged experiments
             ..Self::default()

@@ -103,7 +103,7 @@ pub struct RunConfig {
     pub kl_problems: usize,
     /// For `--judge likelihood`, `answers` and `probe`: the first N problems of a round use the previous
     /// round's calibration; the others use one fitted to the outcomes of these N. If N is 0 or at least
-    /// `problems_per_round`, all problems use the previous round's (default 100: log 0012).
+    /// `problems_per_round`, all problems use the previous round's (default 100: experiment 0012).
     pub calibration_problems: usize,
     /// A round with fewer pairs (or solutions) skips its training: a handful would be memorised.
     pub min_pairs: usize,

@@ -53,7 +53,7 @@ fn defaults() -> RunConfig {
         replay: 0.0,
         patience: 0,
         kl_problems: 64, // taste: about 4000 tokens, a second for the bundled model
-        calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
+        calibration_problems: 100, // experiment 0012: mean ECE 0.031; 50 0.035, 200 0.032
         min_pairs: 32, // a measurement on a small model: with 6 to 36 pairs, the model memorised them
         max_solutions: 4, // taste
         keep_solutions: false,
@@ -93,24 +93,24 @@ fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     }
 }
 
-/// Settings for the bundled model; logs are those in `docs/experiments`.
+/// Settings for the bundled model; the experiments are those in `docs/experiments`.
 fn builtin(base: RunConfig) -> RunConfig {
     RunConfig {
-        problems_per_round: 800,  // log 0001: 400 gain 4.5 points less in a round
+        problems_per_round: 800, // experiment 0001: 400 gain 4.5 points less in a round
         validation_problems: 800, // a standard error of 1.8 points at most
-        gate_slack: 0.03,         // taste: under two standard errors of the validation figure
-        min_pairs: 64,            // twice the number that was memorised
+        gate_slack: 0.03,        // taste: under two standard errors of the validation figure
+        min_pairs: 64,           // twice the number that was memorised
         dpo: DpoConfig {
-            beta: 0.5,           // log 0006: 0.1 loses in later rounds what it gains in the first
-            nll: 0.3,            // logs 0001 and 0006: 1.0 gained less, 3 gained no more
-            learning_rate: 1e-4, // logs 0001 and 0006: 2e-4 loses more later, or gains no more
+            beta: 0.5, // experiment 0006: 0.1 loses in later rounds what it gains in the first
+            nll: 0.3,  // experiments 0001 and 0006: 1.0 gained less, 3 gained no more
+            learning_rate: 1e-4, // experiments 0001 and 0006: 2e-4 loses more later, or gains no more
             schedule: ScheduleKind::Linear,
-            batch_pairs: 32, // log 0001
-            epochs: 2,       // logs 0001 and 0006: 4 gain no more
+            batch_pairs: 32, // experiment 0001
+            epochs: 2,       // experiments 0001 and 0006: 4 gain no more
             ..base.dpo.clone()
         },
         sft: SftConfig {
-            learning_rate: 5e-4, // log 0004: 2.5e-4 gives the same accuracy on `arithmetic`
+            learning_rate: 5e-4, // experiment 0004: 2.5e-4 gives the same accuracy on `arithmetic`
             schedule: ScheduleKind::Linear,
             batch_tokens: 4096, // about 32 solutions with their prompts
             epochs: 2,
