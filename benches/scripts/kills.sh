@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Kills a small run at N random moments over all its phases (default 200) and compares what it ends
-# with, byte for byte, with a run that was left alone; then the parts of a search as often, and a served
-# run, its server and its trainer at 30 moments. Usage: benches/scripts/kills.sh [N [SEED]]
+# Kills a small run at N random moments in all of its phases (default 200), resumes it and compares the result, byte
+# for byte, with an undisturbed run. Then does the same with the parts of a search, and kills a served run, its server
+# and its trainer at 30 moments. Usage: benches/scripts/kills.sh [N [SEED]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export REGROWTH_KILLS="${1:-200}" REGROWTH_KILL_SEED="${2:-1}"

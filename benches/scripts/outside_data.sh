@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the tests that read full copies of the published sets, which are not part of the repository:
+# Runs the tests that read full copies of published data sets, which are not part of the repository:
 # benches/scripts/outside_data.sh FOLDER [SMOLLM2]. With SMOLLM2, a folder with SmolLM2-135M-Instruct in Hugging Face
-# layout, also those that read a real checkpoint. Which files the folder must hold is the table in
-# datasets/tests/it/published.rs, with verifier_cases/ and model_outputs/ beside them.
+# layout, also the tests that read a real checkpoint. The table in datasets/tests/it/published.rs
+# lists the files that the folder must contain; it also needs verifier_cases/ and model_outputs/.
 set -euo pipefail
 REGROWTH_DATA="$(cd "${1:?folder with the published sets}" && pwd)"
 export REGROWTH_DATA

@@ -1,4 +1,4 @@
-// The checks of report_browser.sh, which says what they need.
+// The checks of report_browser.sh. The header of that script lists the requirements.
 "use strict";
 const assert = require("node:assert/strict");
 const { execFileSync, spawn } = require("node:child_process");
@@ -24,10 +24,10 @@ function treePage(name, trees, against) {
   return page;
 }
 
-// The windows that pages are looked at in.
+// The window sizes in which pages are checked.
 const WINDOWS = [[1280, false], [1280, true], [400, false], [400, true]].map(([width, dark]) => ({ width, dark }));
 
-// A page that keeps what it must not do: messages, errors, dialogs, and requests that are not `allowed`.
+// Opens a page that records what must not happen: console messages, errors, dialogs, and requests that are not `allowed`.
 async function watched(browser, { width = 1280, dark = false }, allowed) {
   const context = await browser.newContext({
     viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce",
@@ -44,7 +44,7 @@ async function watched(browser, { width = 1280, dark = false }, allowed) {
   return page;
 }
 
-// Opens a file, which has to stand alone: it requests nothing.
+// Opens a file. It must be self-contained: no requests.
 async function open(browser, file, view = {}) {
   const url = pathToFileURL(file).href;
   const page = await watched(browser, view, (requested) => requested === url);
@@ -53,7 +53,7 @@ async function open(browser, file, view = {}) {
 }
 
 async function photograph(page, name, { width, dark }) {
-  // What is not on the screen is not painted otherwise.
+  // Otherwise, elements outside the screen are not painted.
   await page.evaluate(() => document.querySelectorAll(".row").forEach((row) => (row.style.contentVisibility = "visible")));
   const file = join(SHOTS, `${name}-${width}-${dark ? "dark" : "light"}`);
   await page.screenshot({ path: `${file}.png`, fullPage: true });
@@ -83,8 +83,8 @@ async function hostileTextStaysText(browser) {
   await done(page);
 }
 
-// Opens a page and unfolds its tree. Gives the seconds in which that keeps the page's main thread busy: what other
-// programs of the machine take meanwhile is not in it.
+// Opens a page and unfolds its tree. Returns the busy seconds of the page's main thread, which do not include the time that
+// other programs take.
 async function secondsToUnfold(browser, file, steps) {
   const page = await watched(browser, {}, (url) => url === pathToFileURL(file).href);
   const devtools = await page.context().newCDPSession(page);
@@ -108,7 +108,7 @@ async function secondsToUnfold(browser, file, steps) {
 async function largeTreesOpenAtOnce(browser) {
   const file = treePage("large", [tree("large", 5000, 3)]);
   let seconds = Infinity;
-  // Caches that others fill cost a busy machine more than twice; a slow page is slow each time.
+  // On a busy machine, cold caches can double the time; a page that is really slow is slow every time.
   for (let tries = 0; tries < 3 && seconds >= 2; tries++) seconds = await secondsToUnfold(browser, file, 4999);
   assert.ok(seconds < 2, "5,000 nodes within two seconds");
 }
@@ -134,7 +134,7 @@ async function viewerFoldsSearchesAndListens(browser) {
   await page.selectOption("[data-part=beside]", { index: 1 });
   assert.equal(await page.locator(".pane").count(), 2);
   await page.selectOption("[data-part=beside]", "-1");
-  // Keys alone: reach the tree, unfold, move, change the tree, search.
+  // Only the keyboard: reach the tree, unfold, move, change the tree, search.
   await page.click("[data-part=path]");
   await page.focus(".row[tabindex='0']");
   const before = await rows(page);
@@ -164,9 +164,9 @@ async function viewerFoldsSearchesAndListens(browser) {
 
 // ---- keys ------------------------------------------------------------------------------------
 
-// Tab, Enter and arrows alone come to everything that can be clicked, and what has the focus shows it.
+// Everything that can be clicked can be reached with Tab, Enter and the arrow keys, and the focused element is visibly marked.
 async function keysReachEverything(page) {
-  // Tab goes on from the last place; in a page that was just loaded this is its beginning.
+  // Tab continues from the last focus; in a page that was just loaded, from its beginning.
   await page.reload();
   await page.evaluate(() => {
     window.reached = new Set();
@@ -183,7 +183,7 @@ async function keysReachEverything(page) {
   assert.deepEqual(unmarked, [], "what does not show that it has the focus");
 }
 
-// One press of Tab; opens what is folded, and goes through the rows of a tree. Says where the focus is.
+// Presses Tab once; opens folded elements and walks through the rows of a tree. Returns the focused element.
 async function goOn(page) {
   await page.keyboard.press("Tab");
   const place = await page.evaluate(() => {
@@ -211,7 +211,7 @@ async function throughRows(page) {
 
 // ---- the report ------------------------------------------------------------------------------
 
-// Writes the report of a run again, to a place of its own: links do not matter here.
+// Writes the report of a run again, to another folder; links are not checked there.
 function reportOf(run, name) {
   execFileSync(join(BIN, "regrowth"), ["report", run], { stdio: ["ignore", "ignore", "inherit"] });
   copyFileSync(join(run, "report.html"), join(WORK, name));
@@ -241,7 +241,7 @@ async function reports(browser) {
   await done(page);
 }
 
-// A table that is wider than its place says so, no other does, and counts by round fit a screen.
+// A table says that it is too wide if and only if it is, and counts by round fit on a screen.
 async function wideTablesSaySo(page) {
   await page.waitForFunction(() => [...document.querySelectorAll(".scroll")].every((place) =>
     (place.scrollWidth > place.clientWidth + 1) === getComputedStyle(place, "::before").content.includes("scroll sideways")));
@@ -254,7 +254,7 @@ async function wideTablesSaySo(page) {
   assert.deepEqual(cut, [], "tables that do not fit a screen");
 }
 
-// In a legend no two curves have the same sample of line and marker.
+// No two curves of a legend have the same combination of line and marker.
 async function curvesDifferWithoutColour(page) {
   const alike = await page.evaluate(() => [...document.querySelectorAll("figure[data-chart]")].filter((figure) => {
     const samples = [...figure.querySelectorAll(".u-series:not(:first-child)")].map((row) =>
@@ -271,7 +271,7 @@ async function linksNameFiles(page) {
   assert.deepEqual(links.filter((link) => link.startsWith("/") || !existsSync(join(RUN, link))), [], "links to nothing");
 }
 
-// Folding and search in the trees of a report, whatever they hold.
+// Folding and search in the trees of a report, with any content.
 async function foldsAndFinds(page) {
   await page.click("[data-part=fold]");
   const folded = await rows(page);
@@ -291,7 +291,7 @@ async function foldsAndFinds(page) {
   assert.ok(await problem.evaluate((element) => element.open && element.querySelector(".solution").checkVisibility()));
 }
 
-// The same run with hostile text wherever a model's text is.
+// The same run with hostile text in all places that show a model's text.
 async function hostileRunsStayText(browser) {
   const run = join(WORK, "hostile-run");
   cpSync(RUN, run, { recursive: true, filter: (path) => !/\.lock$|checkpoint|best$/.test(path) });
@@ -316,7 +316,7 @@ async function hostileRunsStayText(browser) {
 
 // ---- the live page ---------------------------------------------------------------------------
 
-// A copy of the run as it was in its last round: no report of the round and of the run, and a process at work.
+// A copy of the run as it was in its last round: without the reports of the round and of the run, and marked as running.
 function underWay() {
   const run = join(WORK, "under-way");
   cpSync(RUN, run, { recursive: true, filter: (path) => !/\.lock$|checkpoint|best$/.test(path) });
@@ -337,14 +337,14 @@ function progress(run, more) {
   writeFileSync(join(run, "progress.json"), JSON.stringify(said));
 }
 
-// Starts `regrowth serve`; gives its address and the process.
+// Starts `regrowth serve`; returns its address and the process.
 async function serve(...runs) {
   const server = spawn(join(BIN, "regrowth"), ["serve", "--port", "0", ...runs], { stdio: ["ignore", "pipe", "inherit"] });
   const line = await new Promise((told) => server.stdout.once("data", (data) => told(String(data))));
   return { server, address: line.match(/http:[^ ]+/)[0] };
 }
 
-// Opens a served page, which may ask the server and nobody else.
+// Opens a served page, which may send requests to its server only.
 async function openServed(browser, address, view = {}) {
   const page = await watched(browser, view, (url) => url.startsWith(address) || url.startsWith("data:"));
   await page.goto(address);
@@ -365,7 +365,7 @@ async function livePageFollowsARun(browser) {
     assert.equal(await page.locator(".tag.finished").count(), 1);
     const charts = await page.locator("figure[data-chart]").count();
     assert.equal(await page.locator("figure[data-chart] canvas").count(), charts);
-    // What the run does is seen without a reload, and what did not change is not drawn again.
+    // Progress of the run appears without a reload, and unchanged parts are not drawn again.
     await page.locator("section.run canvas").last().evaluate((canvas) => (canvas.dataset.same = "yes"));
     progress(run, { phase: "round 9 search", done: 33, unit: "trees" });
     await page.waitForFunction(() => document.body.textContent.includes("33 of 40 trees"), null, { timeout: 20000 });

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Opens the report of a finished run, and trees of its own making, in headless Chromium and checks what a
-# user would: no request, no console message, folding, search, keys alone, hostile text, 5,000 nodes within two
-# seconds, no sideways scrolling at 1280 and 400 pixels. Then the same of the live page of `regrowth serve`, for
-# this run and for a copy that is set back into its last round: it follows what the run does. Leaves
-# screenshots, light and dark. `.ci/run` does this with a small run.
+# Opens the report of a finished run, and generated trees, in headless Chromium. Checks: no request, no console
+# message, folding, search, use by keyboard alone, hostile text, 5,000 nodes within two seconds, no sideways scrolling
+# at 1280 and 400 pixels. Then checks the live page of `regrowth serve` in the same way, for this run and for a copy
+# that is reset into its last round: the page must follow the run's progress. Saves screenshots, light and dark.
+# `.ci/run` calls this script with a small run.
 #
 #   benches/scripts/report_browser.sh RUN [SCREENSHOTS]
 #

@@ -1,4 +1,4 @@
-// Trees for report_browser.cjs, and text that a page must never take for markup.
+// Trees for report_browser.cjs, and text that a page must never interpret as markup.
 "use strict";
 
 const HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror=alert(1)> \\boxed{7} $x^2$";

@@ -5,8 +5,8 @@
 #     export OPENSPIEL_MCTS=$(benches/peers/openspiel/build.sh DIR)
 #     cargo run --release --manifest-path benches/peers/Cargo.toml
 #
-# All files go into DIR, where what is there already is not made again. Of the library only what
-# the search needs is compiled: no games, no Python module.
+# All files are created in DIR; existing ones are reused. Only the parts of the library that the search needs are
+# compiled: no games, no Python module.
 set -euo pipefail
 
 [ $# = 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
@@ -17,7 +17,7 @@ release=open_spiel-2.0.2
 library=$dir/$release/open_spiel
 program=$dir/openspiel-search
 
-# A folder with its final name is complete.
+# A folder gets its final name when it is complete.
 if [ ! -d "$dir/$release" ]; then
     python3 -m pip download --quiet --no-deps --no-binary open_spiel --dest "$dir" \
         open_spiel==2.0.2 >&2
@@ -49,7 +49,7 @@ find base container debugging hash numeric strings synchronization time -name '*
     ! -name '*test*' ! -name '*benchmark*' ! -name '*mock*' |
     while read -r path; do object "$library/abseil-cpp/absl/$path"; done
 
-# From an archive the linker takes what is asked for and leaves the rest.
+# From an archive, the linker takes only the objects that are needed.
 rm -f "$dir/library.a"
 ar rcs "$dir/library.a" "$dir"/objects/*.o
 compile -Wall -Wextra "$here/search.cc" "$dir/library.a" -pthread -o "$program"

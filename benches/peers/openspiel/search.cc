@@ -1,23 +1,23 @@
-// OpenSpiel's tree search, `MCTSBot` with PUCT, on the synthetic game of `../src/game.rs`. It knows
-// nothing of the other contestants: a number of simulations comes in, the seconds of the search go
-// out. Hashes, values and priors are the game's own; nothing is rolled out.
+// OpenSpiel's tree search, `MCTSBot` with PUCT, on the synthetic game of `../src/game.rs`. Reads a number of
+// simulations and prints the seconds of the search. Hashes, values and priors are those of the game; there are no
+// rollouts.
 //
 //     openspiel-search [SIMULATIONS]
 //
-// Without an argument it takes a number from each line of its input, so that one process serves
-// all turns of a run; with one it also tells the shape of the tree.
+// Without an argument, it reads a number from each line of its input, so that one process serves
+// all repetitions of a run. With an argument, it also prints the shape of the tree.
 //
-// With the same rule and constant the tree is, rounding and ties apart, the one that this project
-// grows serially: a million simulations visit a million nodes, two in three of them more than once.
-// What differs is the form:
-// - A leaf is evaluated at its first visit and gets its five children, priors included, at its
-//   second; the other contestants do both at once. It makes two thirds of their expansions.
-// - Siblings are shuffled when they are made, so that ties go to any of them.
+// With the same selection rule and constant, the tree equals the one that this project grows serially, except for
+// rounding and ties: a million simulations visit a million nodes, two thirds of them more than once.
+// The differences:
+// - A leaf is evaluated at its first visit and expanded (five children with priors) at its second; the other
+//   programs do both at the first visit. So OpenSpiel makes two thirds of their expansions.
+// - Siblings are shuffled when they are created, so ties are broken at random.
 // - Every descent clones the root's state and replays its path, with a history of the moves.
-// - A child where the game is over is worth its return, with no term for exploration; a million
-//   simulations do not come that far.
+// - The score of a child at which the game is over is its return, without an exploration term; a million
+//   simulations do not reach that depth.
 //
-// Giving the tree back is within the time taken, as it is for the crates.
+// The measured time includes freeing the tree, as for the other programs.
 
 #include <chrono>
 #include <cinttypes>
@@ -137,19 +137,19 @@ class Hashes final : public Evaluator {
   }
 };
 
-// The search of one turn. A memory limit of 0 is none: nothing is pruned while it grows. Nor are
-// solved states backed up, which would end the search early.
+// Runs one search. A memory limit of 0 means no limit, so nothing is pruned. Solved states are not
+// backed up, because that would end the search early.
 MCTSBot Bot(const Synthetic& game, int simulations) {
   return {game, std::make_shared<Hashes>(), /*uct_c=*/1.5, simulations, /*max_memory_mb=*/0,
           /*solve=*/false, /*seed=*/1, /*verbose=*/false, ChildSelectionPolicy::PUCT};
 }
 
-// What the simulations left behind.
+// Counts over the finished tree.
 struct Shape {
-  int64_t visited = 0;   // nodes that a simulation has ended at
-  int64_t expanded = 0;  // those of them that have children
-  int64_t repeats = 0;   // simulations that ended where the game does, after the first one there
-  int64_t steps = 0;     // from the root down, over all simulations
+  int64_t visited = 0;   // nodes at which a simulation has ended
+  int64_t expanded = 0;  // those with children
+  int64_t repeats = 0;   // simulations that ended at a terminal node that had been visited before
+  int64_t steps = 0;     // length of all paths from the root, summed over simulations
 };
 
 void Measure(const SearchNode& node, int depth, Shape& shape) {
@@ -161,8 +161,8 @@ void Measure(const SearchNode& node, int depth, Shape& shape) {
   for (const SearchNode& child : node.children) Measure(child, depth + 1, shape);
 }
 
-// Ends the program unless every simulation was made and ended at a node of its own, the end of the
-// game aside.
+// Ends the program unless all simulations were run and each ended at a new node, except at the end of
+// the game.
 Shape Check(const SearchNode& root, int simulations) {
   Shape shape;
   Measure(root, 0, shape);
@@ -184,7 +184,7 @@ double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
 }
 
-// Grows a fresh tree and gives it back; looks at it in between, off the clock.
+// Grows a new tree and frees it; in between, outside the measured time, checks it.
 Grown Grow(const Synthetic& game, int simulations) {
   auto bot = Bot(game, simulations);
   const auto state = game.NewInitialState();
