@@ -1,7 +1,7 @@
 //! Fleets of servers that fail, hang, go down and come back: every candidate arrives exactly once, and
 //! equals the candidate from a server without failures.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -120,12 +120,15 @@ fn a_request_that_fails_leaves_nothing_in_flight() {
 #[test]
 fn the_requests_in_flight_are_as_many_as_the_server_works_on() {
     let vllm = dialects::vllm(Arc::new(script));
-    // One request at a time.
-    let place = Mutex::new(());
+    // One request at a time, and each the slower the more wait: half the requests in flight give twice the
+    // throughput. Such a difference is seen on a busy machine, too.
+    let (place, waiting) = (Mutex::new(()), AtomicU32::new(0));
     let mock = Mock::start(move |asked: &Asked| {
         if asked.path == "/v1/completions" {
+            waiting.fetch_add(1, Ordering::Relaxed);
             let _held = place.lock().unwrap_or_else(PoisonError::into_inner);
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_micros(200) * waiting.load(Ordering::Relaxed));
+            waiting.fetch_sub(1, Ordering::Relaxed);
         }
         vllm(asked)
     });
