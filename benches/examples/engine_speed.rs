@@ -2,7 +2,7 @@
 //!
 //! `engine_speed DIR BATCH TOKENS THREADS` decodes BATCH sequences of TOKENS tokens each, after
 //! prompts of 16 tokens that differ, and prints tokens per second, prompts included.
-//! `benches/peers/engines.py` runs it in turns with other engines.
+//! `benches/peers/engines.py` runs it alternately with other engines.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn main() {
         LoadOptions { threads: number(threads), max_batch: batch, ..LoadOptions::default() };
     let policy = load(folder, &options).expect("the policy loads");
     let (reply, answers) = unbounded();
-    // The first round warms up; the second has prompts of its own.
+    // The first round is a warm-up; the second has different prompts.
     for round in 0..2u32 {
         let start = Instant::now();
         for request_id in 0..batch as u64 {

@@ -1,14 +1,14 @@
-//! What the client of a fleet of servers costs: simulated endpoints on loopback, many trees in flight.
+//! Cost of the client of many servers: simulated endpoints on loopback, many trees in flight.
 //!
 //!     cargo run --release -p regrowth-benches --example fleet -- [TREES] [STEPS] [ENDPOINTS...]
 //!
-//! For each number of endpoints (1, 4 and 32 by default) it starts them in a process of their own, lets TREES
-//! trees (10,000) ask for STEPS expansions each (6), and prints the requests per second, this process's CPU per
-//! request and its largest memory, the share of the endpoints' places that were in use, and the requests in flight
-//! that the client found each endpoint to be best given (the smallest and the largest number).
+//! For each number of endpoints (1, 4 and 32 by default), starts the endpoints in a separate process and grows TREES
+//! trees (10,000) of STEPS expansions each (6). Prints requests per second, this process's CPU time per request
+//! and peak memory, the share of the endpoints' slots that were in use, and the smallest and largest limit of
+//! requests in flight that the client found for an endpoint.
 //!
-//! An endpoint answers in the shape of vLLM. It works on 64 requests at once, the others wait there; an answer takes
-//! 0.4 to 0.8 seconds, one of fifty four times as long. The client is not told of the 64.
+//! An endpoint answers like vLLM. It processes 64 requests at once and queues the others; an answer takes
+//! 0.4 to 0.8 seconds, every fiftieth four times as long. The client is not told the 64.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -26,15 +26,15 @@ use regrowth_policy::{
     StopAt,
 };
 
-/// That of the programs.
+/// The allocator of the programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Requests that an endpoint works on at once.
+/// Requests that an endpoint processes at once.
 const PLACES: usize = 64;
-/// Candidates of an expansion, a request each.
+/// Candidates of an expansion; each is one request.
 const BREADTH: u64 = 4;
-/// What every step says.
+/// Text of every step.
 const STEP: &str = "He gives 4 of the 12 stones to Dan: 12 - 4 = 8 stones are left for him\n";
 
 fn main() {
@@ -53,7 +53,7 @@ fn main() {
     counts.into_iter().for_each(|endpoints| measure(endpoints, trees, steps));
 }
 
-/// One line of the table.
+/// Prints one line of the table.
 fn measure(endpoints: usize, trees: usize, steps: usize) {
     let mut fleet = Fleet::start(endpoints);
     let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
@@ -61,7 +61,7 @@ fn measure(endpoints: usize, trees: usize, steps: usize) {
     let policy =
         HttpPolicy::connect(&fleet.addresses.join(","), &options, &PromptOptions::default())
             .expect("the endpoints answer");
-    // Fewer trees where there are fewer endpoints, so that each line takes as long.
+    // Fewer trees with fewer endpoints, so that all lines take the same time.
     let trees = trees * endpoints.min(32) / 32;
     let (begun, cpu) = (Instant::now(), cpu_seconds());
     let expansions = grow(&policy, trees.max(1), steps);
@@ -79,7 +79,7 @@ fn measure(endpoints: usize, trees: usize, steps: usize) {
     );
 }
 
-/// Grows `trees` trees at once, each a chain of expansions; the number of expansions.
+/// Grows `trees` trees at once, each a chain of expansions. Returns the number of expansions.
 fn grow(policy: &HttpPolicy, trees: usize, steps: usize) -> u64 {
     let (reply, answers) = crossbeam::channel::unbounded();
     let mut prefixes: Vec<Vec<TokenId>> =
@@ -114,7 +114,7 @@ fn grow(policy: &HttpPolicy, trees: usize, steps: usize) -> u64 {
     (trees * steps) as u64
 }
 
-/// The endpoints, in a process of their own.
+/// The endpoints, in a separate process.
 struct Fleet {
     child: Child,
     addresses: Vec<String>,
@@ -133,7 +133,7 @@ impl Fleet {
         Self { child, addresses }
     }
 
-    /// Ends them; the seconds for which their places were in use, as if all were.
+    /// Ends the endpoints. Returns the seconds for which their slots were in use, divided by the number of slots.
     fn stop(&mut self) -> f64 {
         drop(self.child.stdin.take());
         let mut said = String::new();
@@ -144,7 +144,7 @@ impl Fleet {
     }
 }
 
-/// Serves until the standard input ends.
+/// Serves until stdin is closed.
 fn serve(endpoints: usize) {
     let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
     let ids =
@@ -173,11 +173,11 @@ fn serve(endpoints: usize) {
     println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * PLACES) as f64);
 }
 
-/// The places of an endpoint.
+/// The slots of an endpoint.
 struct Places {
     free: Mutex<usize>,
     freed: Condvar,
-    /// For how long places were in use, at all endpoints.
+    /// Time for which slots were in use, summed over all endpoints.
     micros: Arc<AtomicU64>,
 }
 
@@ -186,7 +186,7 @@ impl Places {
         Self { free: Mutex::new(PLACES), freed: Condvar::new(), micros }
     }
 
-    /// Works on a request once there is a place.
+    /// Processes a request once there is a free slot.
     fn work(&self, time: Duration) {
         let free = self.free.lock().expect("no panic");
         *self.freed.wait_while(free, |free| *free == 0).expect("no panic") -= 1;
@@ -243,7 +243,7 @@ fn connection(stream: &TcpStream, answer: &str, places: &Places) {
     }
 }
 
-/// Jitter, and a straggler now and then.
+/// Time of an answer: jitter, and a rare straggler.
 fn latency(body: &[u8], asked: u64) -> Duration {
     let drawn = stream_key(asked, &[body]);
     let straggles = if drawn.is_multiple_of(50) { 4 } else { 1 };

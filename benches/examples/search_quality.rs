@@ -1,11 +1,11 @@
-//! Does a search with many leaves in flight find the best step as often as a serial one?
+//! Whether a search with many leaves in flight finds the best step as often as a serial search.
 //!
 //! `cargo run --release -p regrowth-benches --example search_quality [TREES]`
 //!
-//! Every problem is a stored tree: four steps of four candidates, right and wrong ends drawn from a
-//! chance that drifts from step to step. The worth of a candidate is the share of right ends below
-//! it, so the best first step is known. The policy's judgement is that share with noise. Both
-//! searches get the same tree; the difference of their successes is paired.
+//! Every problem is a stored tree: four steps of four candidates. The probability of a right solution drifts
+//! from step to step. The true value of a candidate is the share of right solutions below it, so the best
+//! first step is known. The policy's judgement is that share plus noise. Both searches get the same tree, so
+//! the difference of their success rates is paired.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use regrowth_verifiers::{Verdict, Verifier};
 
 const BREADTH: usize = 4;
 const DEPTH: usize = 4;
-/// Standard deviation of the judgement around the true share, about.
+/// Approximate standard deviation of the judgement around the true share.
 const NOISE: f64 = 0.15;
 
-/// A stored tree, node by node in the order of a heap: children of `i` are `4 i + 1 ..= 4 i + 4`.
+/// A stored tree; nodes are in heap order: children of `i` are `4 i + 1 ..= 4 i + 4`.
 struct Stored {
-    /// Share of right ends below.
+    /// Share of right solutions below each node.
     worth: Vec<f64>,
-    /// What the judge says.
+    /// The policy's judgement of each node.
     judged: Vec<f64>,
-    /// Log-probability of the step.
+    /// Log-probability of each step.
     logp: Vec<f32>,
 }
 
@@ -67,23 +67,23 @@ impl Stored {
         Self { worth, judged, logp }
     }
 
-    /// Whether no first step is worth more.
+    /// Whether no other first step has a higher true value.
     fn is_best(&self, step: usize) -> bool {
         (0..BREADTH).all(|other| self.worth[child(0, other)] <= self.worth[child(0, step)])
     }
 }
 
-/// The node at the end of a path of steps, each named by its index.
+/// The node at the end of a path of steps, given by the indices of the steps.
 fn node_at(steps: impl Iterator<Item = usize>) -> usize {
     steps.fold(0, child)
 }
 
-/// Steps named in a text: one digit each.
+/// Parses the steps of a text: one digit each.
 fn named(text: &str) -> usize {
     node_at(text.bytes().filter(u8::is_ascii_digit).map(|digit| usize::from(digit - b'0')))
 }
 
-/// Plays stored trees. A prompt is the number of a tree, a step the number of a child.
+/// A policy that answers from stored trees. A prompt is the number of a tree, a step the number of a child.
 struct Player(Vec<Stored>);
 
 impl Player {
@@ -151,7 +151,7 @@ impl Policy for Player {
 
     fn submit(&self, call: Call) {
         let result = self.answer(&call.request);
-        // A closed channel means that nobody waits any more.
+        // The channel is closed if nobody waits for the answer any more.
         call.caller.answer(result);
     }
 }
@@ -181,7 +181,7 @@ fn problem(number: usize) -> Problem {
     }
 }
 
-/// Which trees a search finds the best first step of.
+/// For each tree, whether a search finds the best first step.
 fn successes(
     player: &Player,
     problems: &[Problem],
@@ -204,7 +204,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}, {trees} trees, 95 % intervals are paired", machine());
     for commit in [CommitRule::SpreadVisits, CommitRule::Visits] {
         for simulations in [16, 64, 256] {
-            // The whole budget at the first root: its commit is what is looked at.
+            // The whole budget is spent at the first root, because only its commit is evaluated.
             let config = SearchConfig {
                 simulations: 1,
                 first_root_factor: simulations,

@@ -1,11 +1,11 @@
-//! Does a slow model see full batches? 1,000 problems, two threads, a server that answers up to 64
-//! calls at once in 50 ms +- 30 %, and beside it the schedule of searches that advance in lock-step.
+//! Whether a slow model gets full batches: 1,000 problems, two threads, and a server that answers up to 64
+//! calls at once in 50 ms +- 30 %. Compares this with searches that advance in lock-step.
 //!
 //! `cargo run --release -p regrowth-benches --example search_schedule [PROBLEMS]`
 //!
-//! The ideal schedule has every batch full, and takes the sum of their latencies. In lock-step, as
-//! in peers, all trees of a group ask, then all wait until the last of them is answered; its time is
-//! computed from the same latencies, with no cost of its own. The tail begins when the last tree
+//! In the ideal schedule every batch is full; its time is the sum of their latencies. In lock-step, as in
+//! other programs, all trees of a group send a request and wait until the last of them is answered; that time is
+//! computed from the same latencies, without any overhead. The tail begins when the last tree
 //! has started.
 
 use std::error::Error;
@@ -21,7 +21,7 @@ use regrowth_policy::{Policy, PolicyError, call};
 use regrowth_verifiers::ProblemVerifier;
 
 const BATCH: usize = 64;
-/// Server of the benchmark.
+/// The simulated server.
 const DELAY: Delay =
     Delay { batch: BATCH, latency: Duration::from_millis(50), jitter: 0.3, seed: 1 };
 
@@ -47,12 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What so many batches take, one after the other.
+/// Time of this many batches, one after the other.
 fn latencies(batches: usize) -> Duration {
     (0..batches as u64).map(|number| DELAY.of(number)).sum()
 }
 
-/// Runs the search against the server; the number of calls.
+/// Runs the search against the server. Returns the number of calls.
 fn ours(problems: &[Problem], config: &SearchConfig) -> Result<usize, Box<dyn Error>> {
     let policy = Delayed::new(Arc::new(Quick), DELAY);
     let options = RunOptions { threads: 2, ..RunOptions::default() };
@@ -85,7 +85,7 @@ fn ours(problems: &[Problem], config: &SearchConfig) -> Result<usize, Box<dyn Er
     Ok(calls)
 }
 
-/// Batches and calls when `group` trees at a time ask together and wait for each other.
+/// Batches and calls if groups of `group` trees send their requests together and wait for each other.
 fn lock_step(
     problems: &[Problem],
     config: &SearchConfig,
