@@ -400,7 +400,7 @@ impl SearchConfig {
             max_depth: 10,        // built-in solutions have up to eight lines
             max_step_tokens: 48,  // the longest built-in line has fewer tokens
             max_solution_tokens: 256,
-            // Log 0005: without the penalty, training makes more equations false than it corrects.
+            // Experiment 0005: without the penalty, training makes more equations false than it corrects.
             value: ValueConfig { arithmetic: 1.0, ..ValueConfig::default() },
             ..Self::default()
         }
