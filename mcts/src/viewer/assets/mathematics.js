@@ -1,11 +1,11 @@
-// Text with mathematics: finds formulas in a model's text and shows them as MathML, made by KaTeX.
-// What is not a formula stays text, and nothing in it becomes an element.
+// Text with mathematics: finds formulas in a model's text and renders them with KaTeX as MathML. All other text is
+// inserted as plain text, so markup in it has no effect.
 "use strict";
 window.Regrowth = window.Regrowth || {};
 
 Regrowth.mathematics = (() => {
   // Display and inline delimiters of LaTeX; then a bare \boxed{...}; then $...$ by Pandoc's rule, so
-  // that prices ("$20 and 4 pairs at $2") stay text: no space inside the delimiters, no digit behind.
+  // that prices ("$20 and 4 pairs at $2") stay text: no space inside the delimiters, no digit after the closing one.
   const FORMULA = new RegExp(
     [
       String.raw`\$\$([\s\S]+?)\$\$`,
@@ -16,7 +16,7 @@ Regrowth.mathematics = (() => {
     ].join("|"),
     "g",
   );
-  // A formula that is longer than this is shown as it was written.
+  // Longest formula that is rendered, in characters; longer ones are shown as source text.
   const LONGEST = 2000;
 
   function formula(tex, display) {
@@ -30,10 +30,10 @@ Regrowth.mathematics = (() => {
     }
   }
 
-  // Whether a text may hold a formula.
+  // Whether a text may contain a formula.
   const suspects = (text) => text.includes("\\") || text.includes("$");
 
-  // Appends `text` to `element`, its formulas rendered.
+  // Appends `text` to `element` with its formulas rendered.
   function append(element, text) {
     if (typeof katex === "undefined" || !suspects(text)) {
       element.append(text);

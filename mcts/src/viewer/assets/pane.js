@@ -1,5 +1,5 @@
-// One tree on the page: its head, its rows and what is known of the selected step. Rows exist only for steps
-// that are unfolded, and formulas are rendered when their row is scrolled to, so large trees open at once.
+// One tree on the page: its head, its rows and the details of the selected step. Only unfolded steps have rows, and
+// formulas are rendered when their row is scrolled into view, so large trees open at once.
 "use strict";
 
 Regrowth.Pane = (() => {
@@ -46,7 +46,7 @@ Regrowth.Pane = (() => {
       this.fillDetails();
     }
 
-    // Ids of the unfolded steps below `id`, in order.
+    // Ids of the visible steps below `id`, in the order of their rows.
     visibleBelow(id) {
       const found = [];
       const waiting = this.open.has(id) ? [...this.derived.children[id]].reverse() : [];
@@ -169,7 +169,7 @@ Regrowth.Pane = (() => {
       this.redraw();
     }
 
-    // Opens everything above a step and scrolls to it.
+    // Unfolds all steps above the given steps.
     reveal(ids) {
       for (const id of ids) {
         for (let at = this.tree.nodes[id].parent; at !== undefined; at = this.tree.nodes[at].parent) this.open.add(at);
@@ -239,7 +239,7 @@ Regrowth.Pane = (() => {
       this.select(id, true);
     }
 
-    // ---- what stands around the rows
+    // ---- head and details
 
     fillHead(label) {
       const { tree, derived } = this;
@@ -302,7 +302,7 @@ Regrowth.Pane = (() => {
       );
     }
 
-    // Name, value and meaning of everything that is known of a step.
+    // Name, value and meaning of each figure of a step.
     explained(id, node) {
       const { solutions, right } = this.derived;
       const rows = [
@@ -346,7 +346,7 @@ Regrowth.Pane = (() => {
     }
   }
 
-  // The numbers of a row; the same as in the details, with their meaning on hover.
+  // The figures of a row: the same as in the details, explained on hover.
   function figures(node) {
     const cell = (name, value, title) => {
       const element = make("span", "", name + "\u00a0" + value);

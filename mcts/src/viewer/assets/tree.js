@@ -1,12 +1,12 @@
-// What the viewer knows of a tree of the form of `TreeView` (mcts/src/viewer/data.rs), and how it shows the text
-// of a step. Text of models and problems is only ever inserted as text.
+// Derives data from a tree in the format of `TreeView` (mcts/src/viewer/data.rs), and shows the text of a step. Text
+// of models and problems is always inserted as text, never as markup.
 "use strict";
 window.Regrowth = window.Regrowth || {};
 
 Regrowth.tree = (() => {
   // ---- small helpers -------------------------------------------------------------------------
 
-  // An element with a class, and children that are elements or text.
+  // Makes an element with a class; children are elements or text.
   function make(tag, className, ...children) {
     const element = document.createElement(tag);
     if (className) element.className = className;
@@ -18,9 +18,9 @@ Regrowth.tree = (() => {
   const counted = (n, one, many = one + "s") => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
   const textOf = (node) => node.text.join("");
 
-  // ---- what follows from a tree --------------------------------------------------------------
+  // ---- data derived from a tree --------------------------------------------------------------
 
-  // Children, depths, solutions below each node, and sides of pairs; computed once a tree.
+  // Children, depths, solutions below each node, and sides of pairs; computed once per tree.
   function derive(tree) {
     if (tree.derived) return tree.derived;
     const nodes = tree.nodes;
@@ -33,7 +33,7 @@ Regrowth.tree = (() => {
     });
     const solutions = nodes.map(() => 0);
     const right = nodes.map(() => 0);
-    // Children stand behind their parents, so a walk from the end sees them first.
+    // Children come after their parents, so a loop from the end reaches them first.
     for (let id = nodes.length - 1; id >= 0; id--) {
       const { end, parent } = nodes[id];
       if (end && end.verdict !== "unknown") {
@@ -73,7 +73,8 @@ Regrowth.tree = (() => {
 
   // ---- text of a step ------------------------------------------------------------------------
 
-  // Appends text with the searched words marked, or else with its formulas rendered.
+  // Appends text. Marks the searched words; pieces without them get their formulas rendered. Every second piece is a
+  // false equation.
   function appendText(element, pieces, needle) {
     pieces.forEach((piece, index) => {
       let target = element;

@@ -1,5 +1,5 @@
-// The tree viewer. `Regrowth.viewer.start(root, sets)` fills the markup of viewer.html with trees: `sets` are
-// those of `TreeSet` (mcts/src/viewer/data.rs).
+// The tree viewer. `Regrowth.viewer.start(root, sets)` fills the markup of viewer.html with trees; `sets` is a list of
+// `TreeSet` (mcts/src/viewer/data.rs).
 "use strict";
 
 Regrowth.viewer = (() => {
@@ -39,7 +39,7 @@ Regrowth.viewer = (() => {
       this.setFilter();
     }
 
-    // The trees that the filter leaves, as a list to choose from.
+    // Lists the trees that pass the filter.
     setFilter() {
       const keep = {
         all: () => true,
@@ -76,7 +76,7 @@ Regrowth.viewer = (() => {
       return this.sets.length > 1 ? `${tree.id}, ${set.name}` : tree.id;
     }
 
-    // Other trees of the same problem.
+    // Lists the other trees of the same problem, which can be shown beside this one.
     fillBeside(tree) {
       const others = this.sets.flatMap((set, index) =>
         set.trees.filter((other) => other !== tree && other.id === tree.id && set !== this.set).map(() => new Option(set.name, index)),
@@ -99,7 +99,7 @@ Regrowth.viewer = (() => {
       const tree = set.trees.find((other) => other.id === this.listed[this.index].id);
       this.second = new Pane(this.panes, this);
       this.second.show(tree, this.label(tree, set));
-      // The earlier one stands on the left.
+      // The tree of the earlier set goes on the left.
       if (Number(value) < this.sets.indexOf(this.set)) this.panes.prepend(this.second.element);
     }
 
@@ -108,14 +108,14 @@ Regrowth.viewer = (() => {
       for (const name of ["q", "verdict", "none"]) this.panes.classList.toggle(`colour-${name}`, name === by);
     }
 
-    // ---- search, also in what is folded
+    // ---- search, also in folded steps
 
     search() {
       this.needle = this.part("search").value.trim().toLowerCase();
       const tree = this.listed[this.index];
       this.hits = tree ? hitsIn(tree, this.needle) : [];
       this.hit = -1;
-      // All matches are unfolded, unless nearly everything matches.
+      // Unfold all matches, at most 500.
       if (tree) this.main.reveal(this.hits.slice(0, 500));
       if (this.second) this.second.reveal(hitsIn(this.second.tree, this.needle).slice(0, 500));
       if (this.hits.length) this.toHit(1);
@@ -179,7 +179,7 @@ Regrowth.viewer = (() => {
       if (event.key !== "/") row?.focus();
     }
 
-    // Shows a step of a tree, where the page has that tree; says whether it has.
+    // Shows a step of a tree. Returns whether the page contains that tree.
     open(setName, id, step) {
       const setIndex = this.sets.findIndex((set) => set.name === setName && set.trees.some((tree) => tree.id === id));
       if (setIndex < 0) return false;

@@ -1,5 +1,5 @@
-// Draws the curves of a page with uPlot. `Regrowth.charts.start(root, specs)` draws those below an element that the
-// page has figures for, and gives a function that draws them again with other data.
+// Draws the curves of a page with uPlot. `Regrowth.charts.start(root, specs)` draws each curve that has a figure below
+// the element `root`, and returns a function that draws them again with other data.
 "use strict";
 window.Regrowth = window.Regrowth || {};
 
@@ -14,7 +14,7 @@ Regrowth.charts = (() => {
   };
   const shown = (format, v) => (v === null || v === undefined ? "\u2013" : FORMATS[format](v).replace(/^-/, "\u2212"));
 
-  // All series over one ascending list of x; null where a series has no point.
+  // Puts all series on one ascending list of x; undefined where a series has no point.
   function aligned(series) {
     const xs = [...new Set(series.flatMap((s) => s.points.map((p) => p.x)))].sort((a, b) => a - b);
     const columns = series.map((s) => {
@@ -24,7 +24,7 @@ Regrowth.charts = (() => {
     return { xs, columns };
   }
 
-  // Bars for the intervals of the points, and lines where rounds begin.
+  // Draws bars for the intervals of the points, and vertical lines where rounds begin.
   function overlays(spec, columns) {
     return (plot) => {
       const { ctx, bbox } = plot;
@@ -33,7 +33,7 @@ Regrowth.charts = (() => {
       ctx.beginPath();
       ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
       ctx.clip();
-      // Where rounds begin; darker than the grid, or nobody tells them apart.
+      // Lines where rounds begin: darker than the grid, to distinguish them from it.
       ctx.lineWidth = ratio;
       ctx.strokeStyle = css("--dim");
       ctx.setLineDash([2 * ratio, 3 * ratio]);
@@ -69,14 +69,14 @@ Regrowth.charts = (() => {
 
   const COLOURS = 8;
   const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-dashed" : `--series-${(index % COLOURS) + 1}`);
-  // Without colour curves are told apart by marker and dashes; no two look alike before the 31st. Dashes of a
-  // restless curve of many points are noise, so these have none before markers repeat.
+  // Marker and dashes distinguish curves without colour; the first 30 curves all differ. On a curve of many noisy
+  // points, dashes cannot be recognised, so such curves have dashes only after all markers are used.
   const DASHES = [[], [9, 3], [2, 3], [9, 3, 2, 3], [5, 2]];
   const dash = ({ style, points }, index) => {
     if (style === "dashed") return [6, 4];
     return DASHES[(points.length > MARKED ? Math.floor(index / MARKERS.length) : index) % DASHES.length];
   };
-  // Outlines around 0, 0, good for canvas and SVG.
+  // Outlines centred at 0, 0, as path data for canvas and SVG.
   const MARKERS = [
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
     "M-3.6-3.6h7.2v7.2h-7.2z",
@@ -86,10 +86,10 @@ Regrowth.charts = (() => {
     "M-5-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
   ];
   const marker = (spec, index) => (spec.series[index].style === "dashed" ? "" : MARKERS[index % MARKERS.length]);
-  // Markers of a curve at most: more would hide it.
+  // Maximum number of markers on a curve: more would hide it.
   const MARKED = 30;
 
-  // The points of a curve that get a marker: all, or some at equal distances.
+  // The points of a curve that get a marker: all, or about six at equal distances.
   function markers(points) {
     const there = points.filter(Boolean);
     if (there.length <= MARKED) return there;
@@ -114,7 +114,7 @@ Regrowth.charts = (() => {
     });
   }
 
-  // A piece of each curve in its place in the legend.
+  // Replaces uPlot's markers in the legend by a sample of each curve.
   function legendSamples(spec, host) {
     const svg = (name, attributes) => {
       const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -130,7 +130,7 @@ Regrowth.charts = (() => {
     });
   }
 
-  // The range of y: all points and intervals with some air; of shares never beyond 0 and 1.
+  // The range of y: all points and intervals, with a margin; for shares, never beyond 0 and 1.
   function range(spec) {
     const values = spec.series.flatMap((s) => s.points.flatMap((p) => [p.y, ...(p.interval || [])]));
     const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -177,7 +177,7 @@ Regrowth.charts = (() => {
       points: { show: false },
       value: (_, v) => shown(spec.y.format, v),
     }));
-    // Whole numbers on the axis, where x counts rounds or steps.
+    // Whole numbers on the axis if x counts rounds or steps.
     const whole = spec.x.format === "integer" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4] } : {};
     const air = 0.04 * (xs[xs.length - 1] - xs[0] || 1);
     const [first, last] = [xs[0], xs[xs.length - 1]];
@@ -204,7 +204,7 @@ Regrowth.charts = (() => {
     return plot;
   }
 
-  // What the picture shows, for those who do not see it.
+  // Describes the curves for screen readers.
   function describe(canvas, spec) {
     const said = spec.series.map((s) => {
       const [first, last] = [s.points[0], s.points[s.points.length - 1]];
@@ -214,7 +214,7 @@ Regrowth.charts = (() => {
     canvas.setAttribute("aria-label", `${spec.title}. ${said.join("; ")}.`);
   }
 
-  // Left and right move the cursor from point to point; its values stand in the legend.
+  // The left and right arrow keys move the cursor from point to point; the legend shows the values there.
   function keyboard(plot, host) {
     const { over } = plot;
     over.tabIndex = 0;
@@ -229,7 +229,7 @@ Regrowth.charts = (() => {
       at = Math.max(0, Math.min(plot.data[0].length - 1, at + step));
       plot.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: over.clientHeight / 2 });
     });
-    // Series are switched by a click on their name; a key does the same.
+    // A click on its name switches a series on or off; so does a key.
     for (const [index, label] of [...host.querySelectorAll(".u-series")].entries()) {
       if (index === 0) continue;
       const name = label.querySelector("th");
@@ -272,7 +272,7 @@ Regrowth.charts = (() => {
         resized.observe(figure);
       });
     };
-    // Colours are the page's, so the other colour scheme needs another picture.
+    // The curves have the page's colours, so they are drawn again when the colour scheme changes.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [...plots.keys()].forEach(redraw));
     update(specs);
     return update;

@@ -1,5 +1,5 @@
-// The live page: asks for the state of the runs again and again, and replaces the parts that changed. Markup
-// comes from the server's templates, which escape all foreign text; scripts in it would not run either.
+// The live page: requests the state of the runs every few seconds, and replaces the parts that changed. Markup comes
+// from the server's templates, which escape text from models and problems; scripts in the markup would not run anyway.
 "use strict";
 
 (() => {
@@ -40,7 +40,7 @@
   }
 
   async function loop() {
-    // A page that nobody sees costs the run nothing.
+    // A hidden page sends no requests.
     if (!document.hidden) await refresh();
     setTimeout(loop, PAUSE);
   }

@@ -4,7 +4,7 @@
 Regrowth.report = (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
-  // Formulas in questions, solutions and steps.
+  // Renders the formulas in questions, solutions and steps.
   function renderFormulas() {
     if (typeof katex === "undefined") return;
     for (const element of document.querySelectorAll(".text")) {
@@ -27,7 +27,7 @@ Regrowth.report = (() => {
     }
   }
 
-  // Says of a table that is wider than its place that it goes on.
+  // Marks tables that are wider than their container, so that the page can say that they continue.
   function markWideTables() {
     const mark = ({ target }) => {
       const place = target.closest(".scroll");
@@ -40,7 +40,7 @@ Regrowth.report = (() => {
     }
   }
 
-  // Paper does not unfold.
+  // Unfolds problems for printing.
   function openForPrint() {
     let closed = [];
     addEventListener("beforeprint", () => {
@@ -55,6 +55,6 @@ Regrowth.report = (() => {
   startViewer();
   markWideTables();
   openForPrint();
-  // On a small screen the contents stand above the result, so they start folded.
+  // On a small screen, the table of contents is above the result, so it starts folded.
   if (innerWidth < 600) document.querySelector(".contents details").open = false;
 })();
