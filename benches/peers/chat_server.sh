@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Searches through the chat endpoint of llama.cpp's own server, as if it were a hosted one, and trains on the pairs:
+# Searches through the chat endpoint of llama.cpp's own server, used like a hosted server, and trains on the pairs:
 #     bash benches/peers/chat_server.sh MODEL.gguf CHECKPOINT OUT
-# CHECKPOINT is the folder of the same model (tokenizer and weights); OUT must not exist. MCTS and REGROWTH name the binaries.
+# CHECKPOINT is the folder of the same model (tokenizer and weights); OUT must not exist. MCTS and REGROWTH are the paths of the binaries.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 model=$1 checkpoint=$2 out=$3

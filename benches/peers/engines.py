@@ -1,5 +1,7 @@
-"""Decoding speed compared with llama.cpp and transformers: one random model exported to each, in f32; the keys
-and values of llama.cpp in f16, its faster default, and in a second setting in f32.
+"""Compares decoding speed with llama.cpp and transformers.
+
+All engines get the same random model in f32. llama.cpp keeps keys and values in f16, its faster default; a second
+setting keeps them in f32.
 
 Usage, from the workspace root (two environments of engines_requirements.txt):
 
@@ -7,9 +9,9 @@ Usage, from the workspace root (two environments of engines_requirements.txt):
     cargo build --release -p regrowth-benches --example engine_speed
     python3 benches/peers/engines.py WORK llama/bin/python torch/bin/python [small|large[:BATCH] ...]
 
-Each run decodes a batch of sequences after prompts of 16 tokens. There are five rounds, in which every engine
-takes its turn with one thread and with two. The setting with the better median counts; a setting that is a
-quarter slower in the first round is not run again. For llama.cpp only `llama_decode` is timed, not its
+Each run decodes a batch of sequences after prompts of 16 tokens. There are five rounds; in each, every engine
+runs with one thread and with two. The setting with the better median counts; a setting that is a quarter
+slower in the first round is not run again. For llama.cpp only `llama_decode` is timed, not its
 sampling; for transformers, `generate`.
 """
 
@@ -35,7 +37,7 @@ def llama_worker(path: str, all_f32: bool) -> None:
     ll.llama_backend_init()
     defaults = ll.llama_model_default_params()
     if path.endswith(".q8.gguf"):
-        defaults.use_extra_bufts = False  # its AMX path crashes on this machine
+        defaults.use_extra_bufts = False  # llama.cpp's AMX path crashes on this machine
     model = ll.llama_model_load_from_file(path.encode(), defaults)
     for line in sys.stdin:
         size, tokens, threads = map(int, line.split())
@@ -43,7 +45,7 @@ def llama_worker(path: str, all_f32: bool) -> None:
         params.n_ctx, params.n_seq_max = size * (PROMPT + tokens + 16), size
         params.n_batch, params.n_ubatch = 2048, 512
         # Keys and values stay in f16 unless requested otherwise: that is llama.cpp's default, and faster.
-        if all_f32:  # measured: fastest without flash attention, a cache for each sequence
+        if all_f32:  # by measurement, f32 is fastest without flash attention and with one cache per sequence
             params.type_k = params.type_v = 0  # GGML_TYPE_F32
             params.flash_attn_type = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.n_threads = params.n_threads_batch = threads

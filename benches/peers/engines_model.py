@@ -3,8 +3,8 @@
 Usage: venv/bin/python benches/peers/engines_model.py WORK     (needs numpy, safetensors, gguf)
 
 The vocabulary has one token per character (ASCII and at most 4,096 others), so that text and token ids
-are the same in every engine. The GGUF file contains the same values; llama.cpp's RoPE needs the rows of
-q and k in another order.
+are the same in every engine. The GGUF file contains the same values, but the rows of q and k in the order
+that llama.cpp's RoPE needs.
 """
 
 import json
@@ -38,7 +38,7 @@ def tensors(shape: tuple) -> dict[str, np.ndarray]:
             found[f"{at}mlp.{name}_proj.weight"] = matrix(rows, cols)
         for name in ("input_layernorm", "post_attention_layernorm"):
             found[f"{at}{name}.weight"] = np.ones(width, np.float32)
-    # Only the words of one character are ever sampled.
+    # Special and byte tokens always have logit 0.
     found["lm_head.weight"][:259] = 0
     return found
 

@@ -20,10 +20,10 @@ from transformers import AutoModelForCausalLM
 
 T = gguf.GGMLQuantizationType
 VOCAB, HIDDEN, INNER, LAYERS, HEADS, HEAD = 32, 256, 32, 2, 2, 8
-# A K-block has 256 values, the others have 32.
+# K-quant blocks have 256 values, all others 32.
 WIDE = [T.Q4_K, T.Q5_K, T.Q6_K, T.Q2_K, T.Q3_K, T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.F16, T.BF16]
 NARROW = [T.Q8_0, T.Q4_0]
-# Byte of the f16 scale (and minimum) in a K-block, and its size in bytes.
+# Byte offsets of the f16 scale and, if there is one, the f16 minimum in a K-quant block.
 SCALES = {T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
 
 

@@ -10,8 +10,8 @@ whose ids differ, with the first of them, and the largest difference of a log-pr
 if a log-probability differs by more than 1e-3 or any ids differ.
 
 transformers 5.24 does not support `tokenizer.ggml.pre = smollm` and splits text as GPT-2 does; the published
-tokenizer first splits off every digit, as llama.cpp and we do. `--published` gives the reference that
-pre-tokenizer, and gives Qwen's its NFC normalisation, which the conversion also drops.
+tokenizer first splits off every digit, as llama.cpp and we do. With `--published` the reference uses that
+pre-tokenizer, and for Qwen's tokenizer the NFC normalisation, which transformers' conversion also drops.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""A step of a sibling pair under GPO and of a joint pair (DOVE, arXiv:2404.00530) by PyTorch's automatic
-differentiation: values for `trainer/src/train/preference.rs`.
+"""Computes loss and gradients of a sibling pair under GPO and of a joint pair (DOVE, arXiv:2404.00530) by PyTorch's
+automatic differentiation: reference values for `trainer/src/train/preference.rs`.
 
 Usage: python benches/peers/joint_loss.py (torch 2.15.0)
 
-One pair of siblings and one joint pair of equal weight; beta 0.5. The siblings are two of three with the values
-Q = 1.5, -0.5 and 0.2, at the temperature 0.8.
+One pair of siblings and one joint pair of equal weight; beta 0.5. The pair is the first two of three siblings with
+the values Q = 1.5, -0.5 and 0.2; the temperature is 0.8.
 """
 
 import torch

@@ -7,9 +7,9 @@
 DATA contains the published files: arc/ARC-Easy-Dev.jsonl, arc/ARC-Challenge-Dev.jsonl, openbookqa/dev.jsonl,
 commonsenseqa/train_rand_split.jsonl, sciq/valid.json, gsm8k/train.jsonl and gsm8k/test_first300.jsonl. They are
 converted to the layout of the Hugging Face hub, and both programs read the converted files; the model runs in
-f32 in both. Printed for each task: the largest difference of a log-likelihood, and the items whose choice
-differs. For generated answers (lm_eval_recorded.py compares recorded ones in minutes): the prompts that differ,
-the texts that differ, and the verdicts that differ for equal texts. Exits with status 1 if a log-likelihood
+f32 in both. For each task, prints the largest difference of a log-likelihood and how many choices differ.
+For tasks that generate answers, prints how many prompts and texts differ, and how many verdicts differ for equal
+texts (lm_eval_recorded.py compares recorded answers, which takes minutes). Exits with status 1 if a log-likelihood
 differs by more than 1e-3, or if a choice, a prompt or a verdict for equal texts differs.
 """
 
@@ -73,7 +73,7 @@ def served(data, work, task, limit):
 
 
 def task_file(task, items, train, folder):
-    """The harness's own task with these files, under a new name."""
+    """Copy of the harness's own task, with these files and a new name."""
     import lm_eval
     import yaml
 
@@ -147,8 +147,8 @@ def main():
     parser.add_argument("--regrowth", default=os.environ.get("REGROWTH_BIN", "target/release/regrowth"))
     parser.add_argument("--tasks", default=",".join([*SETS, "sciq", "gsm8k", "gsm8k_cot"]))
     parser.add_argument("--limit", type=int, default=200)
-    parser.add_argument("--generated", type=int, default=40, help="items of tasks that generate")
-    parser.add_argument("--batch", type=int, default=1, help="prompts that lm-eval generates for at once, padded to one length")
+    parser.add_argument("--generated", type=int, default=40, help="number of items of the tasks that generate answers")
+    parser.add_argument("--batch", type=int, default=1, help="number of prompts that lm-eval generates for in one batch, padded to one length")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     from lm_eval.models.huggingface import HFLM
@@ -157,7 +157,7 @@ def main():
     for task in args.tasks.split(","):
         generated = task.startswith("gsm8k")
         items, train = served(args.data, args.work, task, args.generated if generated else args.limit)
-        # Finished answers are cached, so that a stopped run continues where it was.
+        # Finished answers are cached, so that a stopped run resumes where it stopped.
         theirs = by_lm_eval(model, task, items, train, args.work, args.work / "lm_eval_cache")
         ours = by_regrowth(args.regrowth, args.model, task, items, train, args.work)
         good &= (texts if generated else options)(task, theirs, ours)

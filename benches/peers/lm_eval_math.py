@@ -5,9 +5,9 @@
 
 DATA contains math/test/*.jsonl, math/train/*.jsonl, model_outputs/math_cot_8samples.jsonl,
 model_outputs/math_aps_*.jsonl and verifier_cases/*.jsonl. The harness's own `process_results` judges each
-output as it was recorded, and again with its answer in the form that each task looks for: minerva_math reads
-a closing sentence that recorded outputs mostly lack, hendrycks_math the text between dollar signs. References
-of MATH are judged against other spellings of themselves and against the references of neighbouring problems.
+output as it was recorded, and again with its answer in the form that each task looks for: minerva_math looks for
+a closing sentence that most recorded outputs lack, hendrycks_math for text between dollar signs. References of
+MATH are judged against other spellings of themselves and against the references of neighbouring problems.
 There is one row per output: {task, from, solution, output, verdict, unfollowed}. `unfollowed` is set if SymPy's
 verdict depends on more than the formulas: SymPy ran into the harness's time limit, or it did not find that a
 difference is zero although it is zero at every positive point. Then the test `lm_eval_verdicts` checks that
@@ -227,8 +227,8 @@ def write_rows(data, path, every):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--rows", type=pathlib.Path, required=True, help="file that is written")
-    parser.add_argument("--every", type=int, default=1, help="only each so many of the spellings of MATH's answers")
+    parser.add_argument("--rows", type=pathlib.Path, required=True, help="output file")
+    parser.add_argument("--every", type=int, default=1, help="use only every Nth spelling of MATH's answers")
     parser.add_argument("--no-test", action="store_true", help="only write the rows")
     args = parser.parse_args()
     write_rows(args.data, args.rows, args.every)

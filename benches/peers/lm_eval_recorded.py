@@ -6,7 +6,7 @@
 
 Both programs request answers to gsm8k and gsm8k_cot and get the same recorded solution of each item: lm-eval
 from an object, regrowth from a server with llama.cpp's API, which looks the solution up by the token ids of
-lm-eval's prompt. So prompts are compared token by token, and verdicts on equal texts, without a model. Prints
+lm-eval's prompt. So prompts are compared token by token and verdicts on equal texts, without a model. Prints
 the differences and how many verdicts were right. Exits with status 1 if anything differs.
 """
 

@@ -40,16 +40,16 @@ def slope(name, settings, beta, alpha, d, m):
 
 
 def optimum(name, settings, beta, alpha, m):
-    if name == "soft":  # The smoothing is in the loss itself: p comes from the value gap.
+    if name == "soft":  # The loss itself smooths labels: p follows from the value gap.
         p = 1 / (1 + np.exp(-m / settings["temperature"]))
         name = "sigmoid"
-    elif name == "gpo":  # Of three siblings, the outer two at Q = m and 0, the third between them.
+    elif name == "gpo":  # A pair of three siblings: Q = m and Q = 0; the third is between them.
         siblings, sides = [m, 0.0, m / 3], []
         for y in (0, 1):
             beats = [1 / (1 + np.exp(-(siblings[y] - q) / settings["temperature"]))
                      for j, q in enumerate(siblings) if j != y]
             s = np.mean([np.log(p / (1 - p)) for p in beats])
-            # The loss is a square, so its slope over any two points around a is that at a.
+            # The loss is quadratic, so f(a + 1) - f(a - 1) is zero exactly where its derivative at a is zero.
             sides.append(brentq(lambda a: (a + 1 - s / beta) ** 2 - (a - 1 - s / beta) ** 2, -1e4, 1e4,
                                 xtol=1e-13, rtol=1e-14))
         return sides[0] - sides[1]

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 def golden(seed: int, rows: int, width: int, l2: float) -> dict:
     rng = np.random.default_rng(seed)
     x = np.round(rng.normal(0.3, 0.4, (rows, width)) * 64).clip(-127, 127) / 128
-    x[:, 1] = 0.5  # never changes: no weight
+    x[:, 1] = 0.5  # a constant value must get no weight
     odds = 3 * x[:, 0] - 2 * x[:, 2] + 0.4
     shares = np.round(1 / (1 + np.exp(-odds + rng.normal(0, 1, rows))) * 4) / 4
     labels = shares if seed % 2 else (rng.random(rows) < shares).astype(float)

@@ -1,4 +1,4 @@
-"""The rationale term (arXiv:2407.14477) by PyTorch's automatic differentiation: values for
+"""Computes the rationale term (arXiv:2407.14477) by PyTorch's automatic differentiation: reference values for
 `trainer/src/train/preference.rs`.
 
 Usage: python benches/peers/rationale_loss.py (torch 2.15.0)

@@ -1,7 +1,7 @@
-"""Features of real servers, and whether they answer as the engine in this process does.
+"""Lists the features of real servers, and checks whether their answers equal those of the engine in this process.
 
-Starts vLLM, llama.cpp's own server and `transformers serve` one after another on the same weights. With each
-it runs `regrowth check` (which tries the server), `regrowth evaluate` and `mcts search`, and prints a table:
+Starts vLLM, llama.cpp's own server and `transformers serve` one after another on the same weights. With each server
+it runs `regrowth check` (which probes the server), `regrowth evaluate` and `mcts search`. Then it prints a table:
 
     python benches/peers/real_servers.py --checkpoint DIR --work FOLDER --vllm VENV --llama VENV --transformers VENV
 
@@ -89,7 +89,7 @@ def stop(server):
 
 
 def run(arguments, log):
-    """Standard output and seconds of a command; an exception if the command fails."""
+    """Returns the standard output and seconds of a command; raises an exception if it fails."""
     before = time.monotonic()
     done = subprocess.run([str(part) for part in arguments], capture_output=True, text=True)
     log.write_text(done.stderr + done.stdout)

@@ -182,7 +182,7 @@ def rendered(tokenizer, messages: list, opened: bool):
         ids = tokenizer.apply_chat_template(messages, add_generation_prompt=opened, tokenize=True,
                                             return_dict=False)
         return list(ids)
-    except Exception as error:  # whatever the template raises is a refusal
+    except Exception as error:  # any error in a template counts as a refusal
         return {"error": type(error).__name__ + ": " + str(error)[:80]}
 
 

@@ -70,7 +70,7 @@ def pytorch(work: pathlib.Path, folder: pathlib.Path) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    step(ids[:BATCH])  # the first step allocates
+    step(ids[:BATCH])  # warm-up: the first step allocates memory
     start = time.perf_counter()
     for batch in ids.split(BATCH):
         step(batch)
