@@ -11,13 +11,14 @@ llama-server by llama_server.sh):
 A search of eight problems (5 then 3 candidates, depth 4, 32 simulations per root, every step judged)
 is timed. Then the requests of its trees are sent to the other engines, tree by tree in the same order: for
 each expansion, the same number of candidates with the same numbers of tokens, and a judgement of each.
-transformers gets an expansion as one `generate` of several sequences, and its judgements as one forward pass of
-a batch. The servers get one completion per candidate and one per judgement. llama-server (C++) runs with one
+transformers gets an expansion as one call of `generate` with several sequences, and its judgements as one batched
+forward pass. The servers get one completion per candidate and one per judgement. llama-server (C++) runs with one
 slot, where every request finds the prefix of the one before; with five slots, where the candidates of an
 expansion, and then their judgements, are requested at once; and with forty slots, where all trees also run at
-once. The server of llama-cpp-python keeps the common prefix of each request and the next (its cache of
-whole states, `--cache true`, was 1.3 times slower). Loading is not timed for any engine. Runs interleave; every
-time is a line of WORK/tree.jsonl. A number of threads that is slow in a first run is not tried again.
+once. The server of llama-cpp-python keeps only the prefix that a request shares with the previous one (its
+cache of complete states, `--cache true`, was 1.3 times slower). Loading is not timed for any engine. Runs are
+interleaved; every time is a line of WORK/tree.jsonl. A number of threads that is slow in its first run is not
+tried again.
 """
 
 import json
@@ -81,7 +82,7 @@ def torch_worker(model: str, trees: str) -> None:
     model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     model.generation_config.pad_token_id = 0
     asked = sum(expansions(pathlib.Path(trees)), [])
-    question = [ord(c) for c in QUESTION]  # any ids: the number counts
+    question = [ord(c) for c in QUESTION]  # any ids: only their number matters
     for line in sys.stdin:
         torch.set_num_threads(int(line))
         start = time.perf_counter()
@@ -100,7 +101,7 @@ def torch_worker(model: str, trees: str) -> None:
         print(time.perf_counter() - start, flush=True)
 
 
-# The sampled tokens do not matter: the plainest sampling, the same for both servers.
+# The sampled tokens do not matter, so both servers use the same plain sampling.
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 
 
@@ -126,11 +127,11 @@ def complete_ids(ids: list[int], tokens: int, seed: int) -> None:
 
 
 def served(command: list, complete, at_once: tuple[int, int], trees: pathlib.Path) -> float:
-    """Seconds of the workload on a server with the request function `complete`; `at_once` is the number of
-    trees, and of requests in total, that run at once."""
+    """Seconds of the workload on a server; `complete` sends one request, `at_once` is the number of trees and the
+    total number of requests that run at once."""
     server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
-    question = [ord(c) for c in QUESTION]  # any ids: the number counts
+    question = [ord(c) for c in QUESTION]  # any ids: only their number matters
     try:
         for _ in range(300):
             try:

@@ -5,8 +5,8 @@ Usage, from the workspace root:
     python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0 trl==1.16.0 \
         peft==0.21.2 accelerate==1.15.0 datasets==5.2.0
     cargo build --release
-    venv/bin/python benches/peers/trl_dpo.py curves WORK   # 50 steps of four losses, SGD and AdamW
-    venv/bin/python benches/peers/trl_dpo.py cost WORK     # tokens, seconds and memory a pair
+    venv/bin/python benches/peers/trl_dpo.py curves WORK   # five losses: 50 steps of SGD, 10 of AdamW
+    venv/bin/python benches/peers/trl_dpo.py cost WORK     # tokens, seconds and memory per pair
 
 Both programs start from the bundled model, written to WORK in Hugging Face layout, and read the same
 pairs of a search on the built-in arithmetic task, with the same number of threads. Every TRL run is a
@@ -28,7 +28,7 @@ BETA = 0.1
 BATCH = 8
 # Learning rates of gradient descent, by loss.
 RATES = {"sigmoid": 0.01, "robust": 0.003, "hinge": 0.001, "ipo": 0.0003, "sigmoid_norm": 0.05}
-# Names and settings in this project for TRL's losses.
+# TRL's losses: the name in this project, and TRL's settings.
 LOSSES = {
     "sigmoid": ("sigmoid", {}),
     "ipo": ("ipo", {}),
@@ -151,8 +151,8 @@ def curves(work: pathlib.Path) -> None:
     worst_of_all = 0.0
     for optimizer, steps, rate in [("sgd", 50, None), ("adamw_torch", 10, 1e-4)]:
         for name, (spec, _) in LOSSES.items():
-            # Rates at which the loss falls without jumping: at higher rates a run is chaotic, and two
-            # programs diverge after some steps. Averages over tokens allow higher rates.
+            # At these rates the loss falls smoothly. At higher rates, rounding errors grow and two programs
+            # diverge after some steps. Losses averaged over tokens allow higher rates.
             rate_here = rate or RATES[name]
             epochs = 4
             peer = trl(work, {"loss": name, "optimizer": optimizer, "learning_rate": rate_here,

@@ -1,5 +1,5 @@
-"""Values and gradients of preference losses: by TRL's own code if TRL has the loss, otherwise by the formula
-in PyTorch with automatic differentiation.
+"""Computes values and gradients of preference losses: with TRL's own code if TRL has the loss, otherwise with the
+formula in PyTorch and automatic differentiation.
 
 Usage, from the workspace root:
 
@@ -56,7 +56,7 @@ def by_trl(name: str, beta: float, flip: float, pair: dict, chosen, rejected):
         "ref_chosen_logps": torch.tensor([pair["reference_chosen"]], dtype=torch.float64),
         "ref_rejected_logps": torch.tensor([pair["reference_rejected"]], dtype=torch.float64),
     }
-    # The code after the loss in _compute_loss only reports; Stop ends it there, and the loss is taken from its frame.
+    # After the loss, _compute_loss only reports metrics; Stop ends it there, and the loss is read from its frame.
     trainer._metrics["eval"] = Stop()
     try:
         return trainer._compute_loss(lambda **_: outputs, inputs, False)
@@ -78,8 +78,9 @@ class Stop:
 
 
 def sibling_fields(draw: random.Random, temperature: float) -> tuple[dict, dict]:
-    """Advantages of two of some siblings as the pair has them, and GPO's target s of both: the mean over the
-    other siblings j of logit P(y beats j), P = sigmoid((Q_y - Q_j) / temperature)."""
+    """Draws Q of two to six siblings, of which the first two are the pair. Returns the advantages of both sides, and
+    GPO's target s of both: the mean over the other siblings j of logit P(y beats j), with
+    P = sigmoid((Q_y - Q_j) / temperature)."""
     q = [draw.uniform(-2, 2) for _ in range(draw.randint(2, 6))]
     fields, targets = {}, {}
     for y, side in enumerate(("chosen", "rejected")):

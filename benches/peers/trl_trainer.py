@@ -4,9 +4,9 @@
     regrowth iterate --run RUN --trainer-command \
         "venv/bin/accelerate launch --cpu --num_processes 1 benches/peers/trl_trainer.py"
 
-It reads the pairs and the policy given by the REGROWTH_ variables and writes a checkpoint, or with
-`--lora RANK` a PEFT adapter, to REGROWTH_OUT. The trainer gets the token ids of the pairs. TRL's own
-text preparation would append EOS to both sides of every pair, which would train the policy to end solutions
+It reads the pairs and the policy from the paths in the REGROWTH_ variables and writes a checkpoint, or with
+`--lora RANK` a PEFT adapter, to REGROWTH_OUT. TRL gets the token ids of the pairs and not their text, because its
+own text preparation would append EOS to both sides of every pair, which would train the policy to end solutions
 after steps that do not end them. Before training, one pass over the collated batches checks that exactly the
 tokens of the two steps are scored, and that EOS is among them only if a step really ended. TRL's
 sigmoid loss has no label smoothing, so `alpha` is not used.
@@ -96,7 +96,7 @@ def main():
     pairs = read_pairs(os.environ["REGROWTH_PAIRS"])
     trainer = StepTrainer(
         model=model,
-        # With an adapter, TRL takes the model without it as the reference.
+        # If an adapter is trained, TRL uses the model without it as the reference.
         ref_model=reference,
         args=config,
         train_dataset=pairs,

@@ -1,10 +1,11 @@
 """Makes tiny reward models for `vllm_judges.sh`, and compares a served judge with the same one in this process.
 
     python vllm_judges.py make FOLDER MODEL LABELS    a random reward model with MODEL's tokenizer
-    python vllm_judges.py compare OWN SERVED LIMIT    two searches by scripted policies under a judge
+    python vllm_judges.py compare OWN SERVED LIMIT    the output folders of two searches
 
-`compare` compares the self-evaluations of equal steps. It fails if one differs by more than LIMIT, if a step is
-unknown in only one search, or if there are fewer than 24 steps.
+`compare` compares the self-evaluations of equal steps in two searches with the scripted policy, one with the judge in
+this process (OWN) and one with the served judge. It fails if a self-evaluation differs by more than LIMIT or is unknown
+in only one search, or if there are fewer than 24 steps.
 """
 
 import json

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A judge behind a real vLLM (CPU, f32) against the same one in this process: usage
+# Compares judges on a real vLLM server (CPU, f32) with the same judges in this process: usage
 #
 #     bash benches/peers/vllm_judges.sh FOLDER MODEL
 #
 # FOLDER gets the environment, two random reward models (one label, two labels), the searches and the logs; MODEL is
-# SmolLM2-135M-Instruct as a Hugging Face folder. Each of the three judges is served by a vLLM of its own and judges the
-# steps of a scripted search, after the same search with the judge in this process. Scores of the reward models must be
-# within 1e-4 of each other, those of the language model's (A)/(B) question within 1e-3. MCTS names the program (built
-# with --release by default).
+# SmolLM2-135M-Instruct as a Hugging Face folder. For each of the three judges, a scripted search
+# runs first with the judge in this process, then with the judge on its own vLLM server. Scores of the reward models must be
+# within 1e-4 of each other, those of the language model's (A)/(B) question within 1e-3. MCTS is the path of the program
+# (by default, that of a --release build).
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 model=$(cd "$2" && pwd)

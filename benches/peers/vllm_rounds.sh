@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Two rounds of `regrowth iterate` whose search runs on a real vLLM (CPU, f32), from nothing: usage
+# Runs two rounds of `regrowth iterate` whose search uses a real vLLM server (CPU, f32), installation included: usage
 #
 #     bash benches/peers/vllm_rounds.sh FOLDER MODEL [PROBLEMS]
 #
 # FOLDER gets the environment, the run and the logs; MODEL is SmolLM2-135M-Instruct as a Hugging Face
-# folder. Each round searches PROBLEMS problems (12). Adapters are trained by the built-in trainer or, with
-# TRAINER set, by that --trainer-command, loaded into the running server and checked by the run itself. At
-# the end the server with the last adapter and the engine in this process answer 100 problems greedily; at
-# least 98 answers must be equal. REGROWTH names the program (built with --release by default).
+# folder. Each round searches PROBLEMS problems (default 12). Adapters are trained by the built-in trainer or, if
+# TRAINER is set, by TRAINER as the --trainer-command. The run loads each adapter into the running server and checks it.
+# At the end the server with the last adapter and the engine in this process answer 100 problems greedily; at least 98
+# answers must be equal. REGROWTH is the path of the program (by default, that of a --release build).
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 model=$(cd "$2" && pwd)

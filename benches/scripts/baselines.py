@@ -7,11 +7,12 @@
         [--trial-rounds 1] [--samples 8] [--threads 2] [--arms step star ...]
 
 Every arm gets a trial run at half, once and twice its default learning rate. A trial has `--trial-rounds`
-rounds, a seed of its own and one test problem; validation problems choose the rate. Then the seeds run at
-that rate, seed by seed over all arms, so that an early stop leaves complete seeds. The same command can be
-repeated: finished runs are kept and an interrupted one continues. It ends with `regrowth compare` over all of
-them. With `--samples`, the best checkpoint of every run is also sampled at temperature 1, and a table shows how
-often one sample, and any of the samples, is right, the share of equations that hold, and the accuracy by level.
+rounds, a seed of its own and one test problem; validation problems choose the rate. Then every arm runs at its
+rate, one seed after another (all arms of a seed before the next seed), so that an early stop leaves complete seeds.
+The same command can be repeated: finished runs are kept and an interrupted run is resumed. At the end, `regrowth
+compare` compares all runs. With `--samples`, the best checkpoint of every run is also sampled at temperature 1; a
+table shows how often one sample is right and how often any of them is, the share of equations that hold, and the
+accuracy by level.
 """
 
 import argparse
@@ -46,7 +47,7 @@ SETTINGS = {
     "answers": {"judge": "answers"},
 }
 TRIALS = (0.5, 1.0, 2.0)
-# Differs from all seeds of the runs that count.
+# Differs from the seeds of all runs that are reported.
 TRIAL_SEED = 1000
 
 
@@ -104,7 +105,7 @@ def equations(run):
     with open(os.path.join(run, "report.json"), encoding="utf-8") as file:
         report = json.load(file)
     best = next(r for r in report["rounds"] if r["round"] == report["best_round"])
-    # Older runs call it `eval`.
+    # Reports of older runs call this field `eval`.
     test = best.get("test") or best["eval"]
     return test.get("equations", {}).get("accuracy")
 
@@ -135,7 +136,7 @@ def main():
     parser.add_argument("--trial-rounds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count(),
-                        help="of each run; results do not depend on it")
+                        help="threads of each run; results do not depend on it")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     args = parser.parse_args()
     rates = {arm: tuned_rate(args, arm) for arm in args.arms}

@@ -94,7 +94,7 @@ def drawn(title, under, ticks, place, lines):
         parts.append(f'<text x="{at(tick)}" y="{TOP + PLOT_HEIGHT + 20}" text-anchor="middle">{tick}</text>')
     parts.append(f'<text x="{LEFT + PLOT_WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">{under}</text>')
     for row, (label, points) in enumerate(lines.items()):
-        shift = 3 * (row - len(lines) / 2)  # so that bars stand side by side
+        shift = 3 * (row - len(lines) / 2)  # draws the bars side by side
         points = [(at(x) + shift, found) for x, found in points]
         parts.extend(line(points, COLOURS[row % len(COLOURS)], label, row))
     return "\n".join(parts) + "\n</svg>\n"

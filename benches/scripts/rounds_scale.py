@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the peak memory of a round by its number of problems, and how soon a killed round continues.
+"""Measures how the peak memory of a round grows with its number of problems, and how soon a killed round resumes.
 
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/rounds_scale.py target/release/regrowth [FOLDER]

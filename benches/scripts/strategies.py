@@ -8,9 +8,9 @@
 
 A strategy is a value of `regrowth evaluate --strategy`, with `:t=T` for the temperature, `:c=C` for the
 weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of use no judge
-unless `:judge=FORM` (question, likelihood, ...) is given; false equations cost 1. Printed for each strategy:
+unless `:judge=FORM` (question, likelihood, ...) is given; false equations cost 1. For each strategy, prints the
 accuracy, computed tokens per problem (prompts, steps, judgements), and the exact McNemar test against the first
-one. A finished strategy is not run again.
+strategy. A finished strategy is not run again.
 """
 
 import argparse

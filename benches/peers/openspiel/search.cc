@@ -43,7 +43,7 @@ using open_spiel::algorithms::Evaluator;
 using open_spiel::algorithms::MCTSBot;
 using open_spiel::algorithms::SearchNode;
 
-// Children of every state that is not the last; steps until the game is over.
+// Children of every state except terminal ones; number of moves until the game is over.
 constexpr int kBranching = 5;
 constexpr int kDepth = 30;
 
@@ -57,7 +57,7 @@ uint64_t Mix(uint64_t hash) {
 
 double Unit(uint64_t hash) { return static_cast<double>(hash >> 11) / (uint64_t{1} << 53); }
 
-// A state: what led here, and how far. There is one player, who moves everywhere but at the end.
+// A state: a hash of the moves so far, and their number. The only player moves in every state except terminal ones.
 class Position final : public open_spiel::State {
  public:
   using State::State;
