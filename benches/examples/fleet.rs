@@ -8,7 +8,7 @@
 //! requests in flight that the client found for an endpoint.
 //!
 //! An endpoint answers like vLLM. It processes 64 requests at once and queues the others; an answer takes
-//! 0.4 to 0.8 seconds, every fiftieth four times as long. The client is not told the 64.
+//! 0.4 to 0.8 seconds, every fiftieth four times as long. The client does not know the number 64.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ use regrowth_policy::{
     StopAt,
 };
 
-/// The allocator of the programs.
+/// The same allocator as in the programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -243,7 +243,7 @@ fn connection(stream: &TcpStream, answer: &str, places: &Places) {
     }
 }
 
-/// Time of an answer: jitter, and a rare straggler.
+/// Duration of an answer, with jitter and rare stragglers.
 fn latency(body: &[u8], asked: u64) -> Duration {
     let drawn = stream_key(asked, &[body]);
     let straggles = if drawn.is_multiple_of(50) { 4 } else { 1 };

@@ -4,8 +4,8 @@
 #
 #     examples/cluster/one_node.sh models/Qwen2.5-7B-Instruct gsm8k.jsonl runs/gsm8k
 #
-# Tested before release: one run with several servers, the project's own test servers
-# (benches/examples/fleet.rs: 32 servers). Not tested: this script on 8 GPUs.
+# Tested before release: one run with several of the project's own test servers (benches/examples/fleet.rs: 32
+# servers). Not tested: this script on 8 GPUs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -eq 3 ] || { echo "usage: one_node.sh MODEL PROBLEMS RUN" >&2; exit 2; }

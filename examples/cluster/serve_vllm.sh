@@ -2,8 +2,8 @@
 # The --serve-command of the other scripts in this folder: one vLLM server on each GPU that GPUS lists
 # ("0,1,2"), at ports PORT, PORT + 1, ... If one server ends, all end, and `regrowth` starts them again.
 #
-# `regrowth iterate` sets REGROWTH_CHECKPOINT and REGROWTH_MODEL. Several servers are used instead of one with
-# --data-parallel-size, so that each server keeps the prefix cache of its own problems and loads adapters.
+# `regrowth iterate` sets REGROWTH_CHECKPOINT and REGROWTH_MODEL. Several servers are used instead of one server
+# with --data-parallel-size, so that each server caches the prefixes of its own problems and loads adapters.
 #
 # Tested before release: one server with these flags on a CPU (vLLM 0.32, without --gpu-memory-utilization).
 # Not tested: GPUs.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores steps with a reward model: C = sigmoid(r(x, y<=s)), r being the score of a sequence classification model
+"""Scores steps with a reward model: C = sigmoid(r(x, y<=s)), where r is the score of a sequence classification model
 with one label in Hugging Face layout (`pip install torch transformers`).
 
     mcts search --problems gsm8k.jsonl --self-evaluation false --set search.verifier.steps=true \\
@@ -7,7 +7,7 @@ with one label in Hugging Face layout (`pip install torch transformers`).
         --verifier-command 'python3 examples/verifiers/reward_model.py FOLDER' --out search
 
 Outcomes are still decided by the built-in grader. The model sees the problem and the solution up to and including
-the step: as a conversation if the tokenizer has a chat template, else with a line break between the two.
+the step: as a conversation if the tokenizer has a chat template, otherwise with a line break between the two.
 """
 
 import json
