@@ -23,14 +23,15 @@ fi
 "$bin" corpus --out "$work/skills" --examples 120000 --merge-scale 1.2 --skip-scale 0 --seed 0
 if [ ! -f "$work/skills/checkpoint/model.safetensors" ]; then
     "$bin" sft --policy "$work/copies/checkpoint" --data "$work/skills/corpus.jsonl" \
-        --out "$work/skills" --optimizer muon --in-order --schedule linear --learning-rate 3e-3 \
+        --out "$work/skills" --lora 0 --optimizer muon --in-order --schedule linear --learning-rate 3e-3 \
         --batch-tokens 4096 --seed 0
 fi
 "$bin" corpus --out "$work/habits" --examples 12000 --merge-scale 1.75 --skip-scale 2.25 \
     --drill-share 0 --seed 1
 if [ ! -f "$work/habits/checkpoint/model.safetensors" ]; then
     "$bin" sft --policy "$work/skills/checkpoint" --data "$work/habits/corpus.jsonl" \
-        --out "$work/habits" --optimizer muon --schedule linear --learning-rate 1e-3 --seed 0
+        --out "$work/habits" --lora 0 --optimizer muon --schedule linear --learning-rate 1e-3 \
+        --batch-tokens 8192 --seed 0
 fi
 for task in arithmetic choice countdown; do
     "$bin" evaluate --policy "$work/habits/checkpoint" --problems "builtin:$task" \

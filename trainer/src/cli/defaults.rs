@@ -6,7 +6,6 @@ use regrowth_mcts::frontend::{hide_group, with_defaults};
 use toml::{Table, Value};
 
 use crate::rounds::RunConfig;
-use crate::train::SftConfig;
 
 /// Flags of `iterate` and `check` by id, with the settings that they mirror.
 const RUN: &[(&str, &str)] = &[
@@ -72,11 +71,13 @@ pub(super) fn said(command: Command) -> Command {
     // Presets always serialise to tables; a test writes every preset.
     let table = |preset| Table::try_from(RunConfig::of(preset)).unwrap_or_default();
     let runs = presets.map(|(name, preset)| (name, table(preset)));
-    let dpo = runs.clone().map(|(name, mut table)| match table.remove("dpo") {
-        Some(Value::Table(dpo)) => (name, dpo),
-        _ => (name, Table::new()),
-    });
-    let sft = [("", Table::try_from(SftConfig::default()).unwrap_or_default())];
+    let part = |part: &'static str| {
+        runs.clone().map(|(name, mut table)| match table.remove(part) {
+            Some(Value::Table(part)) => (name, part),
+            _ => (name, Table::new()),
+        })
+    };
+    let (dpo, sft) = (part("dpo"), part("sft"));
     command
         .mut_subcommand("iterate", |c| with_defaults(without_shared(c), RUN, &runs))
         .mut_subcommand("check", |c| with_defaults(hide_group(c, "Training"), RUN, &runs))

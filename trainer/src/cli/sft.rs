@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use regrowth_datasets::{Demonstrations, Notices, read_demonstrations};
+use regrowth_mcts::Preset;
 use regrowth_mcts::console::{log, warn};
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Dtype, PromptName, PromptOptions};
@@ -16,6 +17,7 @@ use super::training::TrainingArgs;
 use super::{held, memory, print_line};
 use crate::TrainError;
 use crate::artefact::write_json;
+use crate::rounds::RunConfig;
 use crate::train::{
     Example, Model, Session, SftConfig, SftTrainer, plan_sft, tokenise_demonstrations,
 };
@@ -23,6 +25,10 @@ use crate::train::{
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Named settings that the file and the flags start from [default: builtin for the bundled
+    /// model, else chat; --init: none].
+    #[arg(long, value_enum, conflicts_with = "init", help_heading = "Settings", hide = true)]
+    preset: Option<Preset>,
     /// Checkpoint to start from: a folder in Hugging Face layout, a .gguf file, or `builtin`.
     #[arg(long, default_value = "builtin", conflicts_with = "init", help_heading = "Input")]
     policy: String,
@@ -66,9 +72,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if let Some(tokens) = args.batch_tokens {
         own.insert("batch_tokens".into(), tokens.into());
     }
-    let lora = if args.init.is_some() { None } else { lora_of_adapter(&args.policy) };
-    let defaults = SftConfig { lora, ..SftConfig::default() };
-    let config = args.training.settings("sft", &defaults, own)?;
+    let config = args.training.settings("sft", &defaults(args), own)?;
     let run = held::Training::begin(&args.out, "sft")?;
     let from = args.init.as_deref().map_or(args.policy.clone(), |dir| dir.display().to_string());
     log(&format!("loading {from} and {}", args.data.display()));
@@ -104,6 +108,17 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         "{} steps, {} tokens, loss {:.4}{best}; {written}",
         summary.steps, summary.tokens, summary.loss
     ))
+}
+
+/// The settings before file and flags.
+fn defaults(args: &Args) -> SftConfig {
+    if args.init.is_some() {
+        return SftConfig::default();
+    }
+    let preset = args.preset.unwrap_or_else(|| Preset::of_policy(&args.policy));
+    let mut defaults = RunConfig::of(preset).sft;
+    defaults.lora = lora_of_adapter(&args.policy).or(defaults.lora);
+    defaults
 }
 
 /// Training and validation examples.

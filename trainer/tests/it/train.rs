@@ -715,6 +715,8 @@ fn supervised_training_stops_early_and_keeps_the_best_weights() {
         "--schedule",
         "constant",
         "--json",
+        "--lora",
+        "0",
         "--batch-tokens",
         "30",
     ];
