@@ -1,4 +1,4 @@
-# Both commands in a small image:
+# Builds a small image with both commands:
 #   docker build -t regrowth .
 #   docker run --rm -v "$PWD:/work" regrowth iterate --run runs/default
 #   docker run --rm -v "$PWD:/work" --entrypoint mcts regrowth search --out search

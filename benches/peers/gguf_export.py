@@ -3,9 +3,9 @@
     pip install -r benches/peers/servers_requirements.txt
     python benches/peers/gguf_export.py policy/bundled tiny.gguf
 
-For comparing small checkpoints with our own engine: the same weights, nothing quantised. llama.cpp
-rotates neighbouring pairs where Hugging Face rotates halves, so the rows of q and k are reordered.
-`--bos ID` makes the model begin every text with that token; `--random SEED` draws other weights.
+Used to compare llama.cpp with our own engine on small checkpoints: same weights, nothing quantised. In RoPE,
+llama.cpp rotates neighbouring pairs and Hugging Face rotates halves, so the rows of q and k are reordered.
+`--bos ID` makes the model begin every text with that token; `--random SEED` draws random weights instead.
 """
 
 import argparse
@@ -31,7 +31,7 @@ TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head
 
 
 def name_of(tensor):
-    """llama.cpp's name of a tensor with this name in Hugging Face's layout."""
+    """Returns llama.cpp's name of a tensor, given its name in Hugging Face's layout."""
     stem, suffix = tensor.rsplit(".", 1)
     if stem in TOP:
         return f"{TOP[stem]}.{suffix}"
@@ -47,9 +47,9 @@ def interleaved(weight, heads):
 
 
 def merges_of(model):
-    """The merges; for a vocabulary without merges, a chain of merges for each word, because llama.cpp finds
-    words by merges only. Words with a space before them come first; otherwise their ends would be merged
-    before the space."""
+    """Returns the merges. For a vocabulary without merges, makes a chain of merges for each word, because llama.cpp
+    finds words by merges only. Words that begin with a space come first; otherwise the rest of the word would be
+    merged before the space."""
     if model["merges"]:
         return [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
     words = sorted(model["vocab"], key=lambda word: (not word.startswith("\u0120"), word))

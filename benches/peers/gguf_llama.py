@@ -5,8 +5,8 @@ Usage, with the program built and a checkpoint folder or an adapter:
     python3 -m venv venv && venv/bin/pip install -r benches/peers/gguf_llama_requirements.txt
     venv/bin/python benches/peers/gguf_llama.py REGROWTH CHECKPOINT WORK
 
-The file is served by llama.cpp's own server (the wheel xllamacpp). Texts are scored by that server, and by the
-engine of this project from the checkpoint and from the file. For f16, log-probabilities must be within 0.01
+llama.cpp's own server (the wheel xllamacpp) serves the file. Texts are scored by that server, and by the engine
+of this project from the checkpoint and from the file. For f16, log-probabilities must be within 0.01
 of the checkpoint's on average (llama.cpp rounds activations and its cache to f16 as well). For Q8_0, where
 llama.cpp rounds activations to 8 bits, the figures are only printed.
 """
@@ -33,7 +33,7 @@ def serve(model):
 
     params = xllamacpp.CommonParams()
     params.model.path, params.port, params.hostnames = model, PORT, ["127.0.0.1"]
-    # One thread: several threads wait for each other on a busy machine.
+    # One thread, because several threads wait for each other on a busy machine.
     params.n_ctx, params.n_parallel, params.cpuparams.n_threads = 1024, 1, 1
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)

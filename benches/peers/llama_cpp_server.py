@@ -1,4 +1,4 @@
-"""llama.cpp's own HTTP server, from the wheel xllamacpp: llama_cpp_server.py MODEL.gguf PORT. Runs until it is killed."""
+"""Runs llama.cpp's own HTTP server, from the wheel xllamacpp, until killed: llama_cpp_server.py MODEL.gguf PORT."""
 
 import signal
 import sys

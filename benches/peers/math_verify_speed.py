@@ -6,8 +6,8 @@ Usage, from the workspace root:
     cargo build --release -p regrowth-verifiers --example throughput
     venv/bin/python benches/peers/math_verify_speed.py CASES.jsonl target/release/examples/throughput
 
-CASES.jsonl contains rows {gold, pred, form, gold_form, expect, tier}. Both graders run on one core, on the
-same rows, extraction included, one grader after the other.
+CASES.jsonl contains rows {gold, pred, form, gold_form, expect, tier}. Both graders run on one core, one
+after the other, on the same rows; extraction of the answers is included.
 """
 
 import json
@@ -31,7 +31,7 @@ def main() -> None:
         pred = row["pred"] if row.get("form") == "text" else f"${row['pred']}$"
         try:
             verdict = verify(parse(gold), parse(pred))
-        except Exception:  # a crash is a rejection
+        except Exception:  # a crash counts as a rejection
             verdict = False
         times.append(time.perf_counter() - start)
         right += verdict == row["expect"]

@@ -1,8 +1,8 @@
-"""Costs and benefits of `--dtype bf16`: log-probability error, accuracy and speed compared with f32.
+"""Compares `--dtype bf16` with f32: log-probability error, accuracy and speed.
 
     python3 dtype.py --bin DIR --policy CHECKPOINT --problems FILE [--limit N] [--max-tokens N] [--rounds N]
 
-Runs `regrowth evaluate` greedily in both dtypes, in turns, and `regrowth score --chat` on the solutions of the
+Runs `regrowth evaluate` greedily alternately in both dtypes, and `regrowth score --chat` on the solutions of the
 f32 run. Prints the difference of log-probabilities per token, accuracies with the paired changes, and
 wall and CPU seconds with their ratio (medians of `--rounds`). Needs only Python's standard library.
 """
@@ -18,7 +18,7 @@ import time
 
 
 def run(command):
-    """Wall and CPU seconds of a command, and its standard output."""
+    """Returns wall and CPU seconds of a command, and its standard output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.time()
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,8 +1,8 @@
-"""Splits SVAMP, MultiArith and ASDiv into training, validation and test problems without common content.
+"""Splits SVAMP, MultiArith and ASDiv into training, validation and test problems without overlap.
 
     python3 word_problems.py --svamp SVAMP.json --multiarith MultiArith.json --asdiv ASDiv.xml --out DIR
 
-SVAMP was written by varying problems of ASDiv, and all three sets repeat one story with other numbers. So
+SVAMP was written by varying problems of ASDiv, and all three sets repeat stories with other numbers. So
 problems are grouped first: two belong to one group if their word trigrams, with numbers masked, overlap by at
 least `SIMILAR` (Jaccard). A whole group goes into one split, chosen by a hash of its first problem. The result
 depends only on the input files.
@@ -69,7 +69,7 @@ def number(text):
 
 
 def show(value):
-    """The shortest decimal of a number; a fraction if no decimal of at most four places is exact."""
+    """Returns a number as its shortest decimal, or as a fraction if no decimal of at most four places is exact."""
     if value.denominator == 1:
         return str(value.numerator)
     for places in range(1, 5):
@@ -79,7 +79,7 @@ def show(value):
 
 
 def parse(equation):
-    """An equation as a nested tuple (operator, left, right) with numbers as leaves."""
+    """Parses an equation to nested tuples (operator, left, right) with numbers as leaves."""
     tokens = re.findall(r"\d[\d.,]*|[-+*/()]", equation)
     if "".join(tokens) != re.sub(r"\s", "", equation) or not tokens:
         raise Unreadable(f"equation {equation!r}")
@@ -117,7 +117,7 @@ def parse(equation):
 
 
 def work(tree, lines):
-    """The value of an equation; appends one line per operation to `lines`."""
+    """Returns the value of an equation and appends one line per operation to `lines`."""
     if not isinstance(tree, tuple):
         return tree
     operator, left, right = tree
@@ -201,7 +201,7 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     for name, _ in PARTS:
         with open(os.path.join(options.out, f"{name}.jsonl"), "w", encoding="utf-8") as file:
-            # Ordered by a hash, so that the first rows of a split are a fair sample of it.
+            # Ordered by a hash, so that the first rows of a split are a random sample of it.
             for row in sorted(parts[name], key=lambda r: hashlib.sha256(r["id"].encode()).digest()):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         kinds = collections.Counter(row["id"].split("-")[0] for row in parts[name])

@@ -12,6 +12,10 @@ use crate::TokenId;
 pub const PAIR_VERSION: u32 = 1;
 
 /// Two sibling steps of one search tree, the better one first (docs/paper.md).
+///
+/// With `glue_chains` (the default), a side is a child merged with the single-child steps that follow it. Text, ids
+/// and log-probabilities are then those of the whole chain, `terminal_*` and `outcome_*` those of its last step;
+/// depth, Q, visits, prior and self-evaluation are those of its first step, the child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreferencePair {
     /// [`PAIR_VERSION`].
@@ -49,12 +53,14 @@ pub struct PreferencePair {
     pub chosen_ids: Vec<TokenId>,
     /// Token ids of the worse step.
     pub rejected_ids: Vec<TokenId>,
-    /// Sampling log-probabilities of `chosen_ids` at temperature 1.
+    /// Log-probabilities of `chosen_ids` under the policy, recorded while sampling, before temperature, top-k, top-p
+    /// and min-p are applied.
     pub chosen_logps: Vec<f32>,
-    /// Sampling log-probabilities of `rejected_ids` at temperature 1.
+    /// The same for `rejected_ids`.
     pub rejected_logps: Vec<f32>,
     /// Whether the log-probabilities above may serve as those of the round-start reference: both sides were
-    /// sampled, not injected, at temperature 1 without truncation.
+    /// sampled, not injected, at temperature 1 without top-k, top-p or min-p. Other samples are not trusted, because
+    /// some servers report log-probabilities after the temperature.
     pub logps_exact: bool,
 
     /// Value of the better child.
@@ -80,16 +86,16 @@ pub struct PreferencePair {
     pub self_evaluation_chosen: Option<f64>,
     /// Self-evaluation of the worse child.
     pub self_evaluation_rejected: Option<f64>,
-    /// Outcome of the better child: 0 unless terminal.
+    /// Outcome of the better side: 0 unless terminal.
     pub outcome_chosen: f64,
-    /// Outcome of the worse child.
+    /// Outcome of the worse side.
     pub outcome_rejected: f64,
-    /// Whether the better child ends the solution.
+    /// Whether the better side ends the solution.
     pub terminal_chosen: bool,
-    /// Whether the worse child ends the solution.
+    /// Whether the worse side ends the solution.
     pub terminal_rejected: bool,
 
-    /// Label smoothing, in [0, 0.5]: from visits, `N_l / (max(1, N_w) + N_l)`, unless `smoothing` or
+    /// Label smoothing, in [0, 0.5]: from visits, `N_rejected / (max(1, N_chosen) + N_rejected)`, unless `smoothing` or
     /// `ensemble` in the pair settings changes it.
     pub alpha: f64,
     /// `q_chosen - q_rejected`, above 0; with `ensemble`, it may be the absolute mean strength of the tree's

@@ -2,7 +2,8 @@
 //!
 //! The rules follow arXiv:2405.00451, section 2.2, and are set in [`PairConfig`]. Dropped pairs are counted
 //! by reason. The *ensemble* combines the judgements that a tree already contains (self-evaluation, token
-//! probability, share of right solutions below; [`Strength`]): it may drop, swap or soften pairs.
+//! probability, share of right solutions below; [`Strength`]): it may drop pairs, swap their sides, or replace their
+//! label smoothing or margin.
 
 mod config;
 mod dropped;
@@ -36,7 +37,7 @@ pub struct ExtractedPairs {
     pub sides: Vec<(u32, u32)>,
     /// Pairs whose sides the ensemble swapped.
     pub flipped: u64,
-    /// Number of dropped pairs by reason; a tree that is dropped as a whole counts as 1.
+    /// Number of dropped pairs by reason. A dropped tree, and a parent with fewer than two children, count as 1.
     pub dropped: BTreeMap<DropReason, u64>,
 }
 
@@ -132,8 +133,8 @@ fn parents(tree: &TreeRecord, which: Parents) -> Vec<u32> {
     match which {
         Parents::Committed => {
             // The last committed node ends the solution and has no children.
-            let ended = tree.committed.len().saturating_sub(1);
-            std::iter::once(0).chain(tree.committed[..ended].iter().copied()).collect()
+            let last = tree.committed.len().saturating_sub(1);
+            std::iter::once(0).chain(tree.committed[..last].iter().copied()).collect()
         }
         Parents::All => {
             let parents = tree.nodes.iter().filter_map(|n| n.parent);
@@ -169,6 +170,7 @@ impl<'a> Extraction<'a> {
         if better.visits < config.min_visits_chosen || worse.visits < config.min_visits_rejected {
             return Err(DropReason::FewVisits);
         }
+        // An option of the paper: Q of the chosen step above 0, Q of the rejected step below 1.
         if config.mixed && !(better.q > 0.0 && worse.q < 1.0) {
             return Err(DropReason::NotMixed);
         }
@@ -229,7 +231,8 @@ impl<'a> Extraction<'a> {
     }
 }
 
-/// Chooses (chosen, rejected) children of a parent, better pairs first; empty for fewer than two children.
+/// Chooses pairs (chosen, rejected) of a parent's children, by rank of the chosen child, then of the rejected one;
+/// empty for fewer than two children.
 fn choose(
     tree: &TreeRecord,
     config: &PairConfig,

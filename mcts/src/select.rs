@@ -20,7 +20,7 @@ pub struct ChildStats {
     pub in_flight: u64,
     /// Q of the step: its reward plus the discounted V of the state after it.
     pub q: f64,
-    /// V of the state after the step.
+    /// V of the state after the step; used by commit rules only.
     pub v: f64,
 }
 
@@ -114,7 +114,7 @@ impl ScoreTerms {
 
 impl SelectionRule {
     /// The child's score terms. With [`FirstPlay::BelowParent`], `q` of a child without visits must be
-    /// replaced by [`SelectionRule::fpu`], which depends on the parent.
+    /// replaced by [`SelectionRule::parent_fpu`], which depends on the parent.
     #[inline]
     pub(crate) fn score_terms(&self, child: &ChildStats) -> ScoreTerms {
         let q = match self.first_play {
@@ -162,7 +162,7 @@ impl SelectionRule {
         }
     }
 
-    /// Whether first-play urgency depends on the parent, i.e. [`SelectionRule::fpu`] is `Some`.
+    /// Whether first-play urgency depends on the parent, i.e. [`SelectionRule::parent_fpu`] is `Some`.
     #[inline]
     pub(crate) fn needs_parent_value(&self) -> bool {
         matches!(self.first_play, FirstPlay::BelowParent(_))
@@ -171,7 +171,7 @@ impl SelectionRule {
     /// The first-play urgency (lc0: FPU) of a parent's children, where `v()` is the parent's V. `None` if it
     /// does not depend on the parent, in which case the cached `q` is used.
     #[inline]
-    pub(crate) fn fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
+    pub(crate) fn parent_fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {
             FirstPlay::BelowParent(loss) => Some((v() - loss) as f32),
             _ => None,
@@ -318,7 +318,7 @@ mod tests {
                     let stats = ChildStats { in_flight, ..child(0.5, visits) };
                     let exact = rule.at(AFTER_NINE).score(&stats).min(f64::from(f32::MAX));
                     let score_terms = rule.score_terms(&stats);
-                    let fpu = rule.fpu(|| AFTER_NINE.v).filter(|_| visits == 0);
+                    let fpu = rule.parent_fpu(|| AFTER_NINE.v).filter(|_| visits == 0);
                     let q = fpu.unwrap_or(score_terms.q);
                     let score =
                         ScoreTerms { q, ..score_terms }.score(rule.bonus_factor(AFTER_NINE.visits));

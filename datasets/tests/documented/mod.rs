@@ -27,7 +27,7 @@ pub fn refused(binary: &str, path: &str) -> (Vec<String>, usize) {
     (wrong, commands.len())
 }
 
-/// The README, the guide for contributors and the pages of the book. Experiment logs are left out,
+/// The README, the guide for contributors and the pages of the book. Pages of experiments are left out,
 /// because their commands are as old as the logs.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");

@@ -144,7 +144,7 @@ impl PairConfig {
 pub enum Parents {
     /// The nodes of the committed path.
     Committed,
-    /// Every node with at least two children.
+    /// Every node with children. One with a single child gives no pair, and is counted.
     All,
 }
 

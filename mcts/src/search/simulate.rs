@@ -2,15 +2,16 @@
 //! node and is backed up once. When a root's simulation budget is used up, the search commits to one of its
 //! children, which becomes the next search root.
 //!
-//! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further
-//! until its solution ends or the relative depth limit is reached.
+//! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further until its
+//! solution ends (at the latest by a forced completion) or a depth limit relative to the search root is reached.
 //!
 //! The resulting tree does not depend on the order in which policy responses arrive. With W simulations in
-//! flight (`leaves_in_flight`), simulation k (from 1) starts after exactly the backups of simulations
-//! 1 to k - W; a commit waits until all simulations are backed up. Simulations are backed up in the order in
-//! which they started. Simulations that arrive at a node whose expansion is pending wait there and resume in the
-//! order in which they started. Until then no simulation has passed through the node's children, so no backup
-//! can have changed them: all waiting simulations select with the same statistics.
+//! flight (`leaves_in_flight`), simulation k (from 0) starts after exactly the backups of simulations
+//! 0 to k - W; a commit waits until all simulations are backed up. Simulations are backed up in the order in
+//! which they started. Simulations that arrive at a node whose expansion is pending wait there. When the expansion is
+//! complete, they resume in the order in which they started. Each sees new children plus the in-flight visits of the
+//! simulations that resumed before it, so its selection depends on this order alone and not on when the response
+//! arrived.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -99,6 +100,7 @@ impl MctsState {
     /// Starts simulations, backs them up and commits, as far as the responses received so far allow. Returns
     /// true if the search is finished.
     pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
+        // `refused`: a request could not be made, so the problem is skipped.
         while growing.refused.is_none() {
             match self.step(growing) {
                 Progress::Made => {}
@@ -158,6 +160,7 @@ impl MctsState {
                 growing.tree.backup(&first.path);
                 self.completed += 1;
                 for node in first.expanded {
+                    // With the judge `answers`, this changes rewards of other solutions, so the order of backups matters.
                     growing.count_answers(node);
                     self.nodes += growing.tree.children(node).len() as u64;
                     self.tokens += growing.steps[node as usize].expansion_tokens;
@@ -209,6 +212,7 @@ impl MctsState {
         let config = growing.subject.config;
         let depth = |id: NodeId| growing.steps[id as usize].depth;
         let limit = match config.depth_limit {
+            // The expansion at depth `max_depth - 1` forces completions, whose nodes are terminal.
             DepthLimit::Absolute => return false,
             DepthLimit::Relative => config.max_depth,
             // The authors' `depth_limit = max_depth - 1`: see `DepthLimit::Both`.
@@ -252,6 +256,7 @@ impl MctsState {
         let subject = &growing.subject;
         let tree = &growing.tree;
         let children = tree.children(self.root);
+        // The authors' commit rules also use how unevenly the visits of a child are spread over its own children.
         let contender = |child: NodeId| {
             let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
             let spread = spread(subject.config.visit_spread, &visits);

@@ -1,6 +1,6 @@
 //! A node of the tree: 48 bytes of atomics, grouped by which thread may write a field and when.
 //!
-//! `concurrency.md` describes the protocol. Here, each field's comment states its writer, the time of the
+//! `mcts/concurrency.md` describes the protocol. Here, each field's comment states its writer, the time of the
 //! write and which access its memory ordering pairs with. Terms of the protocol: the nodes of the *shared top*
 //! may be updated by all threads at once, and below it a thread locks a subtree for itself; an *announcement*
 //! states that a child has changed, so V has to be recomputed.
@@ -27,11 +27,13 @@ const REFRESH: u64 = 1 << 48;
 /// A node.
 pub(super) struct Node {
     /// Cached score terms `q` and `u` ([`ScoreTerms`], as bits), computed from the fields below and used for
-    /// selection by the walkers of `grow_shared`. Relaxed, the last writer wins; may be stale while several
-    /// threads update the node. They affect only which child is selected, so loom does not track them.
+    /// selection by the walkers of `grow_shared` (several threads on one tree: `mcts countdown`). Relaxed, the last
+    /// writer wins; may be stale while several threads update the node. Stale terms only change which child is
+    /// selected, never visits or values, so loom does not track them.
     score_terms: [UntrackedU32; 2],
 
-    // The state only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
+    // The state only ever moves forward: unexpanded -> expanding -> expanded, or -> terminal if the expansion finds
+    // no child. A step that ends a solution is terminal from the start.
     /// From the highest bits: state (2 bits), whether the node is in the shared top (1), number of the thread
     /// that has locked it ([`OWNER_BITS`]), whether the children lie in two chunks (1), number of children
     /// ([`COUNT_BITS`]), id of the first child (32). Claims and locks are made by compare-exchange. Expanded
@@ -40,10 +42,12 @@ pub(super) struct Node {
 
     // Additions commute: they may come in any order.
     /// From the highest bits: announcements without a visit (16 bits, wrapping), completed visits (32),
-    /// in-flight visits (16). Relaxed if nothing is published. A backup that recomputes V adds with AcqRel:
-    /// the bits above the in-flight visits number the announcements of changed children (`Tree::refresh`).
+    /// in-flight visits (16). Relaxed if nothing is published. A backup that recomputes V adds with AcqRel. An
+    /// announcement either completes visits or adds 1 to the top field, so the upper 48 bits change with every
+    /// announcement and serve as its number (`Tree::refresh`).
     counts: AtomicU64,
-    /// Sum of returns in fixed point (`Returns`), or the bits of V as last recomputed. Relaxed.
+    /// With `BackupWeights::Returns`: sum of returns in fixed point. With the other backup weights: bits of V as last
+    /// recomputed. Relaxed.
     value: AtomicU64,
 
     // Constant after publication, except that `Tree::set_rewards`, which has exclusive access to the tree,
@@ -72,7 +76,7 @@ fn link(state: NodeState, first: u32, count: u32) -> u64 {
 
 /// Unpacks completed visits and in-flight visits.
 #[inline]
-fn split(counts: u64) -> (u64, u64) {
+fn unpack_counts(counts: u64) -> (u64, u64) {
     (u64::from((counts >> 16) as u32), counts & MAX_IN_FLIGHT)
 }
 
@@ -267,13 +271,13 @@ impl Node {
 
     /// Completed and in-flight visits, read by one atomic load.
     pub(super) fn counts(&self) -> (u64, u64) {
-        split(self.counts.load(Ordering::Relaxed))
+        unpack_counts(self.counts.load(Ordering::Relaxed))
     }
 
     /// Adds in-flight visits (lc0: `IncrementNInFlight`). Returns the new completed and in-flight visits.
     #[inline]
     pub(super) fn enter<A: Access>(&self, visits: u64) -> (u64, u64) {
-        split(A::add(&self.counts, visits))
+        unpack_counts(A::add(&self.counts, visits))
     }
 
     /// Removes in-flight visits without completing them (lc0: `CancelScoreUpdate`).
@@ -281,11 +285,11 @@ impl Node {
         A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// Adds completed visits. If `counts_in_flight`, removes as many in-flight visits in the same addition
+    /// Adds completed visits. If the visits `were_in_flight`, removes as many in-flight visits in the same addition
     /// (lc0: `FinalizeScoreUpdate`). Returns the new completed and in-flight visits.
     #[inline]
-    pub(super) fn complete<A: Access>(&self, visits: u64, counts_in_flight: bool) -> (u64, u64) {
-        split(A::add(&self.counts, visits * if counts_in_flight { VISIT - 1 } else { VISIT }))
+    pub(super) fn complete<A: Access>(&self, visits: u64, were_in_flight: bool) -> (u64, u64) {
+        unpack_counts(A::add(&self.counts, visits * if were_in_flight { VISIT - 1 } else { VISIT }))
     }
 
     /// Converts a return to fixed point, clamped to +-[`MAX_RETURN`]; NaN becomes the minimum.

@@ -1,7 +1,7 @@
 //! Finds the best number of requests in flight for a server from its throughput.
 //!
-//! Hill climbing on throughput: the limit is doubled as long as throughput grows by at least a given share of
-//! the increase, and halved as long as it loses less than that. Rules based on latency (TCP Vegas, the
+//! Hill climbing on throughput: the limit is doubled while doubling it raises throughput by at least 10 %, and halved
+//! while halving it costs less than 8 %. Rules based on latency (TCP Vegas, the
 //! gradient algorithm of Netflix's concurrency-limits) would stop too early: with continuous batching, more
 //! requests in flight raise the latency of each request and still raise the throughput. Throughput is counted
 //! in tokens, because the time of a request depends on its tokens; a judge's question has only one.
@@ -13,16 +13,17 @@ use std::time::Duration;
 /// Maximum initial limit. Servers with a smaller capacity are found by halving it, larger ones by doubling.
 const START: usize = 32;
 
-/// Tokens added per answer for its prompt, which takes about as long as this many generated tokens (taste).
+/// Tokens added per answer for its prompt, which takes about as long as this many generated tokens (a guess, not tuned).
 const PROMPT_TOKENS: u64 = 4;
 
-/// Length of a measurement window: this many answers per slot, and at least `LEAST_ANSWERS` in total.
-/// Requests that cross its ends are then a few percent of it.
-const ROUNDS: usize = 4;
+/// Length of a measurement window: this many answers per slot, and at least `LEAST_ANSWERS` in total. Requests that
+/// cross its start are counted in it and those that cross its end are not; the difference is then small.
+const ANSWERS_PER_SLOT: usize = 4;
 const LEAST_ANSWERS: usize = 64;
 
-/// Gain in throughput as a share of the increase in requests in flight: from `WORTH_RAISING` on the higher
-/// limit is taken (a doubling must bring 10 %), below `WORTH_KEEPING` the lower one.
+/// Gains in throughput as shares of the increase in requests in flight; 0.1 means that a doubling brings 10 %. A
+/// higher limit on trial is kept if its gain is at least `WORTH_RAISING`, a lower one if the higher limit gains at most
+/// `WORTH_KEEPING` over it.
 const WORTH_RAISING: f64 = 0.1;
 const WORTH_KEEPING: f64 = 0.08;
 /// Share below which a gain may be noise: the lower limit is tried again before the next higher one.
@@ -54,11 +55,13 @@ pub(super) struct ConcurrencyLimit {
     most: usize,
     phase: Phase,
     window: Window,
-    /// Throughput measured at the current limit while no other limit is tried.
+    /// Throughput measured at the limit that is kept; during a trial, that of `instead_of`. `None` if it has not been
+    /// measured or is outdated.
     kept: Option<Measured>,
     /// If true, a higher limit is tried next, otherwise a lower one.
     raise: bool,
-    /// Number of windows to wait after the next unsuccessful trial; 0 until both sides were tried.
+    /// Number of windows to wait after the next unsuccessful trial: 0 after the first one, because the other side is
+    /// tried at once; then 16, 32, 64.
     rest: u32,
     /// Time at which a refusal last halved the limit.
     halved: Option<Duration>,
@@ -139,7 +142,7 @@ impl ConcurrencyLimit {
         if let Phase::Recover { refused, answers } = &mut self.phase {
             *answers += 1;
             if *answers >= self.limit {
-                (*answers, self.limit) = (0, self.limit + 1);
+                (*answers, self.limit) = (0, (self.limit + 1).min(*refused));
             }
             if self.limit >= *refused {
                 self.keep(self.limit, 0);
@@ -157,13 +160,13 @@ impl ConcurrencyLimit {
         window.in_flight += in_flight.min(self.limit) as u64;
         // Windows hold whole rounds, so that servers that answer all requests at once are measured without a
         // remainder.
-        let rounds = ROUNDS.max(LEAST_ANSWERS.div_ceil(self.limit));
+        let rounds = ANSWERS_PER_SLOT.max(LEAST_ANSWERS.div_ceil(self.limit));
         if window.answers < rounds * self.limit || now <= window.begun {
             return;
         }
         let measured = window.measured(now);
         self.window = Window { begun: now, ..Window::default() };
-        self.judge(measured);
+        self.evaluate_window(measured);
     }
 
     /// Records at time `now` that the server refused a request because it was overloaded.
@@ -173,11 +176,13 @@ impl ConcurrencyLimit {
         }
         self.halved = Some(now);
         self.phase = Phase::Recover { refused: self.limit, answers: 0 };
+        // During a trial this was measured at another limit.
+        self.kept = None;
         self.limit = (self.limit / 2).max(1);
     }
 
     /// Chooses the next state after a complete window.
-    fn judge(&mut self, measured: Measured) {
+    fn evaluate_window(&mut self, measured: Measured) {
         let saturated = measured.in_flight >= SATURATED * self.limit as f64;
         match (self.phase, self.kept) {
             // The caller has too few requests to reach the limit, so the window shows nothing about it, and
@@ -258,7 +263,7 @@ impl ConcurrencyLimit {
     }
 
     fn set(&mut self, limit: usize) {
-        // By then all requests from before the change have been answered.
+        // Skip as many answers as there were requests in flight before the change.
         self.window = Window { skip: self.limit, ..Window::default() };
         self.limit = limit;
     }

@@ -22,12 +22,15 @@ use crate::TrainError;
 use crate::artefact::{damage, read_checksummed};
 use crate::train::remove_damaged_states;
 
+/// Marker of the finished search: its file, the clock that its seconds are added to, and the check of its files
+/// (`None`: all are intact).
 const SEARCH: Marker<SearchDone> = Marker {
     file: search::DONE,
     clock: |seconds| &mut seconds.search,
     damage: |dir, done| Ok(damage(dir, &done.checksums)),
 };
 
+/// Marker of the finished training. Files that pruning removed are not checked.
 const TRAIN: Marker<TrainDone> = Marker {
     file: training::DONE,
     clock: |seconds| &mut seconds.train,
@@ -123,6 +126,7 @@ fn train(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<TrainDone, TrainError> {
+    // The checkpoint is written anew, so forget that it was pruned.
     prune::clear_record(&dir.path)?;
     run.control.check()?;
     for damaged in remove_damaged_states(&dir.path)? {
@@ -167,7 +171,7 @@ fn policy_after(
         }
         None => {
             let spec = dir.path.join(training::CHECKPOINT).to_string_lossy().into_owned();
-            // Prefer the report, if there is one: a resumed run then need not load the checkpoint.
+            // In a resumed run, a finished round has a report. Its identity saves loading the checkpoint.
             let identity = match dir.report() {
                 Some(report) => report.policy,
                 None => run.policies.get(&spec)?.identity().to_owned(),
@@ -198,14 +202,16 @@ fn kl_to_base(
 ) -> Result<Option<KlToBase>, TrainError> {
     let problems = &run.sets.validation;
     let problems = &problems[..problems.len().min(run.config.kl_problems)];
-    if !run.config.validates(dir.number) || policy_after.round != dir.number || problems.is_empty()
-    {
+    let path = round_files::path_of(&dir.path, KL_SAMPLES);
+    // As with the validation: the former last round of an extended run keeps its estimate.
+    let estimated = run.config.validates(dir.number) || path.exists();
+    if !estimated || policy_after.round != dir.number || problems.is_empty() {
         return Ok(None);
     }
     let estimate = KlEstimate {
         policy: &|| run.policies.get(&policy_after.spec),
         base: &|| run.policies.get(&run.config.policy),
-        path: &round_files::path_of(&dir.path, KL_SAMPLES),
+        path: &path,
         round: dir.number,
         problems,
         max_tokens: run.config.search.max_solution_tokens,

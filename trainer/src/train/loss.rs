@@ -30,8 +30,8 @@ pub struct PairLogps {
     /// Label smoothing of this pair (TRL: `label_smoothing`): probability that chosen and rejected
     /// are swapped, in [0, 0.5].
     pub alpha: f64,
-    /// Margin of the pair: the value gap Q_c - Q_r of the two steps in the search tree, unless the ensemble
-    /// replaced it.
+    /// Margin of the pair: the value gap Q_c - Q_r of the two steps in the search tree, unless `pairs.ensemble`
+    /// replaced it by the mean strength of the tree's judges.
     pub margin: f64,
     /// Q_c minus the mean Q of all siblings of the chosen step.
     pub advantage_chosen: f64,
@@ -122,7 +122,7 @@ pub enum PreferenceLoss {
         /// Weight of the regression.
         lambda: f64,
     },
-    /// GPO (arXiv:2410.02197): a regression of each side's log-ratio on `s / beta`, where s is the mean of
+    /// GPO (arXiv:2410.02197): a regression of each side's log-ratio on `g / beta`, where g is the mean of
     /// logit P(side beats j) over its siblings j and, as in `soft`, P = sigmoid((Q - Q_j) / temperature). The
     /// loss is the mean over both sides; whole steps are scored.
     Gpo {
@@ -144,7 +144,7 @@ impl PreferenceLoss {
                 of_sums(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
             }
             Self::Robust { flip } => {
-                // `with_flip_rate` sets `flip` before training; without it this is plain DPO.
+                // `Self::with_flip_rate` sets `flip` before training; without it, this is plain DPO.
                 let flip = flip.unwrap_or(0.0);
                 let scale = 1.0 - 2.0 * flip;
                 let loss = (flip * log_sigmoid(-x) - (1.0 - flip) * log_sigmoid(x)) / scale;

@@ -134,7 +134,7 @@ impl<'a> SharedTop<'a> {
     fn pick(&mut self, node: &'a Node, link: Link) -> Option<(usize, &'a Node)> {
         let (visits, in_flight) = node.counts();
         let scale = self.rule.bonus_factor(visits + in_flight);
-        let fpu = self.rule.fpu(|| self.tree.v_of(node));
+        let fpu = self.rule.parent_fpu(|| self.tree.v_of(node));
         self.locked_elsewhere.clear();
         loop {
             let children = self.tree.arena.range(link.children()).enumerate();

@@ -284,7 +284,7 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         node: &Node,
         link: Link,
     ) -> (usize, &'a Node) {
-        let fpu = self.rule.fpu(|| self.tree.v_of(node));
+        let fpu = self.rule.parent_fpu(|| self.tree.v_of(node));
         let child = |step| self.tree.node(link.first() + step as NodeId);
         let step = best(link.count() as usize, |step| score(child(step), descent.scale, fpu));
         descent.first = link.first();

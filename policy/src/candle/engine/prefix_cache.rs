@@ -43,7 +43,8 @@ pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
     vacant: Vec<CacheNode>,
     clock: u64,
-    /// For each evicted leaf, the hash of the token prefix that ends with the leaf's first token.
+    /// Hashes of evicted continuations, for the statistics of recomputed tokens: of each evicted leaf, the token prefix
+    /// up to and including the leaf's first token.
     evicted: HashSet<u64>,
 }
 
@@ -168,8 +169,8 @@ impl PrefixCache {
         self.evicted.insert(hash);
     }
 
-    /// Returns whether a leaf was evicted whose first token is the last token of `ids` and whose prefix is
-    /// the other tokens. May return false after many evictions.
+    /// Returns whether `ids` without its last token was once continued in the cache by that token, and this
+    /// continuation was evicted. May return false after many evictions.
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
         !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }

@@ -39,7 +39,7 @@ pub(crate) enum Kind {
 pub(crate) struct PrefillSpan {
     pub(crate) ids: Vec<TokenId>,
     /// First position whose hidden state is needed.
-    pub(crate) first_row: usize,
+    pub(crate) first_needed: usize,
     /// Number of leading ids that go into the prefix cache.
     pub(crate) cacheable: usize,
 }
@@ -103,13 +103,13 @@ impl RequestState {
         match &self.kind {
             Kind::Propose { request, .. } => {
                 let ids = request.prefix.to_vec();
-                Some(PrefillSpan { first_row: ids.len() - 1, cacheable: ids.len(), ids })
+                Some(PrefillSpan { first_needed: ids.len() - 1, cacheable: ids.len(), ids })
             }
             Kind::Judge { ask, .. } => {
                 let Question { base, suffix, .. } = ask.last()?;
                 let ids: Vec<TokenId> = base.iter().chain(suffix).copied().collect();
                 Some(PrefillSpan {
-                    first_row: base.len().saturating_sub(1),
+                    first_needed: base.len().saturating_sub(1),
                     cacheable: base.len(),
                     ids,
                 })
@@ -119,12 +119,12 @@ impl RequestState {
                 let read = request.continuation.split_last().map_or(&[][..], |(_, read)| read);
                 let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
                 let cacheable = request.prefix.len();
-                Some(PrefillSpan { first_row: cacheable - 1, cacheable, ids })
+                Some(PrefillSpan { first_needed: cacheable - 1, cacheable, ids })
             }
             Kind::Hidden { request } => {
                 let ids: Vec<TokenId> =
                     request.prefix.iter().chain(&*request.step).copied().collect();
-                Some(PrefillSpan { first_row: ids.len() - 1, cacheable: ids.len(), ids })
+                Some(PrefillSpan { first_needed: ids.len() - 1, cacheable: ids.len(), ids })
             }
         }
     }

@@ -222,15 +222,15 @@ impl Shard {
             state.usage.recomputed += again;
             self.recomputed += again;
         }
-        // `first_row` is the first position whose hidden state is needed; `ready` means that this state is
+        // `first_needed` is the first position whose hidden state is needed; `ready` means that this state is
         // not needed or already cached. A judge computes its question after the prefix and needs no hidden
         // state of the prefix.
         let judge = matches!(state.kind, Kind::Judge { .. });
         let ready = n == span.cacheable && (judge || found.hidden.is_some());
-        if !ready && n > span.first_row {
+        if !ready && n > span.first_needed {
             // The prefix is cached without the hidden state of its last token: recompute that
             // token.
-            found = self.prefix_cache.find(&span.ids[..span.first_row]);
+            found = self.prefix_cache.find(&span.ids[..span.first_needed]);
         }
         self.prefix_cache.pin(found.node);
         state.usage.reused += found.slots.len() as u64;
@@ -241,7 +241,7 @@ impl Shard {
             ids: span.ids,
             role: Role::Prefill(Prefill {
                 request: id,
-                first_row: if ready { span.cacheable } else { span.first_row },
+                first_needed: if ready { span.cacheable } else { span.first_needed },
                 cacheable: span.cacheable,
                 last: vec![],
             }),
@@ -383,16 +383,16 @@ impl Shard {
             let n = range.len();
             let rows = &hidden[range.start * d..range.end * d];
             let first = sequence.slots.len() - n;
-            let Role::Prefill(Prefill { first_row, cacheable, .. }) = sequence.role else {
+            let Role::Prefill(Prefill { first_needed, cacheable, .. }) = sequence.role else {
                 self.await_logits(sequence, rows);
                 continue;
             };
             sequence.cache_computed(cacheable, &mut self.prefix_cache, &mut self.kv_slots);
-            if first_row < cacheable && (first..first + n).contains(&(cacheable - 1)) {
+            if first_needed < cacheable && (first..first + n).contains(&(cacheable - 1)) {
                 let row = &rows[(cacheable - 1 - first) * d..][..d];
                 self.prefix_cache.keep_hidden(sequence.node, row.to_vec());
             }
-            let skip = first_row.saturating_sub(first).min(n);
+            let skip = first_needed.saturating_sub(first).min(n);
             match self.take_hidden(&mut sequence, &rows[skip * d..]) {
                 Err(detail) => self.fail(sequence, &detail),
                 Ok(()) if sequence.pending() == 0 => finished.push(sequence),

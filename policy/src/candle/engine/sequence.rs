@@ -39,8 +39,8 @@ pub(crate) enum Role {
 pub(crate) struct Prefill {
     /// The request that the tokens are computed for.
     pub(crate) request: u64,
-    /// First position whose final hidden state is needed (for logits) and not yet known.
-    pub(crate) first_row: usize,
+    /// Index in `ids` from which on final hidden states are needed (for logits) and not yet known.
+    pub(crate) first_needed: usize,
     /// How many leading tokens go into the prefix cache; the tokens after them, such as a judge's
     /// question, do not.
     pub(crate) cacheable: usize,
@@ -70,7 +70,7 @@ pub(crate) struct CandidateState {
     pub(crate) cut: Cut,
 }
 
-/// A candidate, the token sampled for it in this step, and its finish reason if it ends there.
+/// A candidate, the token sampled for it in this step of the engine, and its finish reason if it ends there.
 pub(crate) struct Drawn {
     pub(crate) candidate: CandidateState,
     pub(crate) id: TokenId,
@@ -83,7 +83,7 @@ impl Sequence {
         self.ids.len() - self.slots.len()
     }
 
-    /// Whether `ids` is a prefix of this sequence whose last token it will compute and put into the
+    /// Whether this sequence starts with `ids`, has yet to compute the last of them, and will put it into the
     /// prefix cache.
     pub(crate) fn will_cache(&self, ids: &[TokenId]) -> bool {
         match &self.role {
@@ -104,7 +104,7 @@ impl Sequence {
         }
     }
 
-    /// Returns the request to whose usage the sequence's next tokens are added; the first one if candidates
+    /// Returns the request whose usage counters include the sequence's next tokens; the first one if candidates
     /// of several requests share the sequence.
     pub(crate) fn charged_request(&self) -> Option<u64> {
         match &self.role {
@@ -115,9 +115,9 @@ impl Sequence {
 
     /// Forks the sequence for candidates that continue with `id`. The prefix cache must own all of
     /// its slots ([`Self::cache_computed`]).
-    pub(crate) fn fork(&self, id: TokenId, role: Role, tree: &mut PrefixCache) -> Self {
+    pub(crate) fn fork(&self, id: TokenId, role: Role, cache: &mut PrefixCache) -> Self {
         debug_assert_eq!(self.shared, self.slots.len(), "slots not in the cache cannot be shared");
-        tree.pin(self.node);
+        cache.pin(self.node);
         let mut ids = Vec::with_capacity(self.ids.len() + 1);
         ids.extend_from_slice(&self.ids);
         ids.push(id);
@@ -129,25 +129,26 @@ impl Sequence {
     pub(crate) fn cache_computed(
         &mut self,
         keep: usize,
-        tree: &mut PrefixCache,
-        free: &mut KvSlots,
+        cache: &mut PrefixCache,
+        slots: &mut KvSlots,
     ) {
         let keep = keep.min(self.slots.len());
         if keep <= self.shared {
             return;
         }
         let own = self.shared..keep;
-        let known = tree.extend(self.node, &self.ids[own.clone()], &self.slots[own.clone()], free);
-        tree.pin(known.0);
-        tree.unpin(self.node);
+        let known =
+            cache.extend(self.node, &self.ids[own.clone()], &self.slots[own.clone()], slots);
+        cache.pin(known.0);
+        cache.unpin(self.node);
         self.node = known.0;
         self.slots[own].copy_from_slice(&known.1);
         self.shared = keep;
     }
 
     /// Ends the sequence: releases its own slots and unpins its node.
-    pub(crate) fn release(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
-        self.slots.drain(self.shared..).for_each(|slot| free.release(slot));
-        tree.unpin(self.node);
+    pub(crate) fn release(mut self, cache: &mut PrefixCache, slots: &mut KvSlots) {
+        self.slots.drain(self.shared..).for_each(|slot| slots.release(slot));
+        cache.unpin(self.node);
     }
 }

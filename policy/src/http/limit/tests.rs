@@ -195,6 +195,18 @@ fn the_bound_is_kept() {
 }
 
 #[test]
+fn a_refusal_never_raises_the_limit() {
+    for most in [1, 2, 3] {
+        let mut limit = ConcurrencyLimit::new(most);
+        limit.overloaded(Duration::from_secs(2));
+        for answer in 0..500 {
+            limit.answered(Duration::from_millis(3_000 + answer), most);
+            assert!(limit.get() <= most, "{} of {most}", limit.get());
+        }
+    }
+}
+
+#[test]
 fn who_asks_little_learns_nothing() {
     let mut limit = ConcurrencyLimit::new(256);
     for answer in 1..5_000 {
