@@ -231,7 +231,8 @@ impl FromStr for PreferenceLoss {
             let (key, value) = setting
                 .split_once('=')
                 .ok_or_else(|| format!("`{setting}`: expected KEY=VALUE"))?;
-            let number: f64 = value.parse().map_err(|e| format!("`{setting}`: {e}"))?;
+            let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+            let number = number.ok_or_else(|| format!("`{setting}`: expected a finite number"))?;
             object.insert(key.into(), Value::from(number));
         }
         serde_json::from_value(Value::Object(object)).map_err(|e| format!("`{text}`: {e}"))
@@ -335,8 +336,12 @@ mod tests {
         assert_eq!("sigmoid".parse(), Ok(PreferenceLoss::Sigmoid));
         assert_eq!("ipo-sum".parse(), Ok(PreferenceLoss::IpoSum));
         assert_eq!("robust".parse(), Ok(PreferenceLoss::Robust { flip: None }));
-        for bad in ["simpo", "simpo:gamma", "simpo:gamma=x", "simpo:beta=1", "nothing"] {
+        for bad in ["simpo", "simpo:gamma", "simpo:beta=1", "nothing"] {
             assert!(bad.parse::<PreferenceLoss>().is_err(), "{bad}");
+        }
+        for bad in ["simpo:gamma=x", "degree:kappa=1,lambda=inf", "soft:temperature=NaN"] {
+            let said = bad.parse::<PreferenceLoss>().unwrap_err();
+            assert!(said.ends_with("expected a finite number"), "{said}");
         }
     }
 
