@@ -6,7 +6,7 @@ Regrowth.Pane = (() => {
   const { make, signed, counted, textOf, derive, appendText } = Regrowth.tree;
 
   const FINISHES = {
-    boundary: "the end of a step; the solution goes on",
+    boundary: "the end of a step; the solution continues",
     eos: "the end of the solution",
     stop: "a stop string",
     length: "the token limit",
@@ -103,7 +103,7 @@ Regrowth.Pane = (() => {
         tag.title = title;
         tags.append(tag);
       };
-      if (isCommitted) add("committed", "The search went on below this step");
+      if (isCommitted) add("committed", "The search committed to this step and continued below it");
       for (const side of new Set((sides || []).map((s) => s.side))) add(side, "A side of a preference pair");
       const { end, injected } = this.tree.nodes[id];
       if (injected) add("injected", "Taken from the reference solution");
@@ -254,13 +254,13 @@ Regrowth.Pane = (() => {
         counted(tree.simulations, "simulation"),
       ];
       const cost = [
-        `${counted(tree.sampled_tokens, "token")} sampled behind a prompt of ${tree.prompt_tokens}`,
+        `${counted(tree.sampled_tokens, "token")} sampled after a prompt of ${counted(tree.prompt_tokens, "token")}`,
         counted(tree.propose_calls, "request for steps", "requests for steps"),
         counted(tree.judge_calls, "judgement"),
         counted(tree.duplicates, "duplicate") + " dropped",
       ];
       const reference = tree.reference ? `Reference answer: ${tree.reference}` : "No reference answer";
-      const seen = tree.oracle ? " (the search saw it, as it may while it makes training data)" : "";
+      const seen = tree.oracle ? " (used by the search to verify solutions)" : "";
       this.head.replaceChildren(
         make("h3", "", label),
         question,
@@ -306,21 +306,21 @@ Regrowth.Pane = (() => {
     explained(id, node) {
       const { solutions, right } = this.derived;
       const rows = [
-        ["Q", signed(node.q, 3), `Value of this step with what follows: reward ${signed(node.reward, 3)}, and ${signed(node.v, 3)} for the state behind it.`],
+        ["Q", signed(node.q, 3), `Value of this step and of what follows: reward ${signed(node.reward, 3)} plus value ${signed(node.v, 3)} of the state after the step.`],
         ["Visits", node.visits, "Simulations that went through this step."],
-        ["Prior", node.prior.toFixed(3), "Probability under the policy, normalised by length; it leads the search where visits are few."],
+        ["Prior", node.prior.toFixed(3), "Probability under the policy, normalised by length; it guides the search while there are few visits."],
       ];
       if (node.self_evaluation !== undefined) {
         rows.push(["Self-evaluation", node.self_evaluation.toFixed(3), "The judge's probability that the step is right."]);
       }
       for (const finding of node.findings || []) {
-        rows.push(["Verifier command", finding, "Its verdict, score and trace."]);
+        rows.push(["Verifier command", finding, "Verdict, score and trace of the verifier command."]);
       }
       if (solutions[id] && !node.end) {
         rows.push(["Solutions below", `${right[id]} of ${solutions[id]} right`, "By the verifier."]);
       }
       if (node.end) rows.push(this.verdict(node.end));
-      const mean = node.tokens ? `; log-probability ${signed(node.logp)}, ${signed(node.logp / node.tokens, 3)} a token` : "";
+      const mean = node.tokens ? `; log-probability ${signed(node.logp)}, ${signed(node.logp / node.tokens, 3)} per token` : "";
       rows.push(["Tokens", node.tokens, `Ended by ${FINISHES[node.finish] || "nothing"}${mean}.`]);
       return rows;
     }

@@ -33,7 +33,7 @@
       const answer = await fetch("/live", { cache: "no-store" });
       if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
       (await answer.json()).forEach(show);
-      said.textContent = "Read again every few seconds.";
+      said.textContent = "Updated every few seconds.";
     } catch (error) {
       said.textContent = `Not up to date: ${error.message}. Is \`regrowth serve\` still running?`;
     }
