@@ -10,12 +10,11 @@
 //! An endpoint answers like vLLM. It processes 64 requests at once and queues the others; an answer takes
 //! 0.4 to 0.8 seconds, every fiftieth four times as long. The client does not know the number 64.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use regrowth_benches::{cpu_seconds, peak_bytes};
@@ -25,6 +24,10 @@ use regrowth_policy::{
     Boundary, Call, Policy, PromptOptions, Propose, Request, Response, Sampling, ServerOptions,
     StopAt,
 };
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
 
 /// The same allocator as in the programs.
 #[global_allocator]
@@ -128,7 +131,7 @@ impl Fleet {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the endpoints");
-        let lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+        let lines = std::io::BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
         let addresses = lines.take(endpoints).map(|line| line.expect("an address")).collect();
         Self { child, addresses }
     }
@@ -137,97 +140,85 @@ impl Fleet {
     fn stop(&mut self) -> f64 {
         drop(self.child.stdin.take());
         let mut said = String::new();
-        let mut out = BufReader::new(self.child.stdout.as_mut().expect("a pipe"));
+        let mut out = std::io::BufReader::new(self.child.stdout.as_mut().expect("a pipe"));
         out.read_line(&mut said).expect("the places in use");
         self.child.wait().expect("the end of the endpoints");
         said.trim().parse().expect("a number")
     }
 }
 
-/// Serves until stdin is closed.
+/// Serves until stdin is closed: all endpoints on one thread, each an event loop like vLLM's API server.
 fn serve(endpoints: usize) {
+    let micros = Arc::new(AtomicU64::new(0));
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        std::io::stdin().lines().for_each(drop);
+        ended.send(()).expect("the endpoints run");
+    });
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let answer: Arc<str> = completion().into();
+        for _ in 0..endpoints {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            println!("http://{}/v1#tiny", listener.local_addr().expect("an address"));
+            tokio::spawn(endpoint(listener, answer.clone(), micros.clone()));
+        }
+        end.await.expect("stdin is read to its end");
+    });
+    println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * PLACES) as f64);
+}
+
+/// The reply to a completion, in vLLM's form.
+fn completion() -> String {
     let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
     let ids =
         regrowth_policy::candle::Tokenizer::from_files(bundled.as_path(), &Default::default())
             .and_then(|tokenizer| tokenizer.encode(STEP))
             .expect("ids");
     let logps = vec!["-0.25"; ids.len()].join(",");
-    let answer = format!(
+    format!(
         "{{\"choices\": [{{\"text\": \"\", \"token_ids\": {ids:?}, \"finish_reason\": \"stop\", \
          \"stop_reason\": \"\\n\", \"logprobs\": {{\"token_logprobs\": [{logps}]}}}}]}}"
-    );
-    let (answer, micros) = (Arc::new(answer), Arc::new(AtomicU64::new(0)));
-    for _ in 0..endpoints {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        println!("http://{}/v1#tiny", listener.local_addr().expect("an address"));
-        let (answer, places) = (answer.clone(), Arc::new(Places::new(micros.clone())));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (answer, places) = (answer.clone(), places.clone());
-                let one = move || connection(&stream, &answer, &places);
-                std::thread::Builder::new().stack_size(64 << 10).spawn(one).expect("a thread");
-            }
+    )
+}
+
+/// Accepts the connections of one endpoint.
+async fn endpoint(listener: TcpListener, answer: Arc<str>, micros: Arc<AtomicU64>) {
+    let slots = Arc::new(Slots { free: Semaphore::new(PLACES), micros });
+    while let Ok((stream, _)) = listener.accept().await {
+        let (answer, slots) = (answer.clone(), slots.clone());
+        tokio::spawn(async move {
+            // An error is a connection that the client has closed.
+            let _ = connection(stream, &answer, &slots).await;
         });
     }
-    std::io::stdin().lines().for_each(drop);
-    println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * PLACES) as f64);
 }
 
 /// The slots of an endpoint.
-struct Places {
-    free: Mutex<usize>,
-    freed: Condvar,
+struct Slots {
+    free: Semaphore,
     /// Time for which slots were in use, summed over all endpoints.
     micros: Arc<AtomicU64>,
 }
 
-impl Places {
-    fn new(micros: Arc<AtomicU64>) -> Self {
-        Self { free: Mutex::new(PLACES), freed: Condvar::new(), micros }
-    }
-
+impl Slots {
     /// Processes a request once there is a free slot.
-    fn work(&self, time: Duration) {
-        let free = self.free.lock().expect("no panic");
-        *self.freed.wait_while(free, |free| *free == 0).expect("no panic") -= 1;
+    async fn work(&self, time: Duration) {
+        let _slot = self.free.acquire().await.expect("never closed");
         let begun = Instant::now();
-        std::thread::sleep(time);
+        tokio::time::sleep(time).await;
         self.micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
-        *self.free.lock().expect("no panic") += 1;
-        self.freed.notify_one();
     }
 }
 
-fn connection(stream: &TcpStream, answer: &str, places: &Places) {
-    let mut reader = BufReader::new(stream);
-    let (mut line, mut body, mut asked) = (String::new(), Vec::new(), 0u64);
-    loop {
-        let (mut length, mut path) = (0, String::new());
-        loop {
-            line.clear();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if path.is_empty() {
-                path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-            }
-            let Some((name, value)) = line.trim().split_once(':') else {
-                if line.trim().is_empty() {
-                    break;
-                }
-                continue;
-            };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-        }
-        body.resize(length, 0);
-        if std::io::Read::read_exact(&mut reader, &mut body).is_err() {
-            return;
-        }
+/// Answers the requests of one connection until it is closed.
+async fn connection(stream: TcpStream, answer: &str, slots: &Slots) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut asked = 0;
+    while let Some((path, body)) = request(&mut stream).await? {
         let text = match path.as_str() {
             "/v1/completions" => {
-                places.work(latency(&body, asked));
+                slots.work(latency(&body, asked)).await;
                 asked += 1;
                 answer
             }
@@ -237,10 +228,31 @@ fn connection(stream: &TcpStream, answer: &str, places: &Places) {
             _ => r#"{"tokens": []}"#,
         };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
-        if (&*stream).write_all((head + text).as_bytes()).is_err() {
-            return;
-        }
+        stream.write_all((head + text).as_bytes()).await?;
     }
+    Ok(())
+}
+
+/// Reads path and body of a request; `None` once the connection is closed.
+async fn request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String, Vec<u8>)>> {
+    let (mut line, mut path, mut length) = (String::new(), String::new(), 0);
+    while stream.read_line(&mut line).await? > 0 {
+        if path.is_empty() {
+            path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        }
+        if line.trim().is_empty() {
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await?;
+            return Ok(Some((path, body)));
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        line.clear();
+    }
+    Ok(None)
 }
 
 /// Duration of an answer, with jitter and rare stragglers.

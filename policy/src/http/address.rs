@@ -2,6 +2,8 @@
 //!
 //! Addresses of several servers of one model are separated by commas.
 
+use std::fmt;
+
 use crate::PolicyError;
 
 /// One server.
@@ -11,6 +13,20 @@ pub(super) struct Address {
     pub(super) root: String,
     /// Name of the model, after the `#`; `None` if the address has none.
     pub(super) model: Option<String>,
+}
+
+/// URL of a path below a server's root. It is formatted only if it is displayed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PathUrl<'a> {
+    pub(super) root: &'a str,
+    /// Begins with a slash.
+    pub(super) path: &'a str,
+}
+
+impl fmt::Display for PathUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.root, self.path)
+    }
 }
 
 /// Parses the addresses in `spec`; all must name the same model.

@@ -163,7 +163,7 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
         return Ok(Model::new(Dialect::OpenAi, name.clone(), options.context.unwrap_or(0)));
     }
     let value = server.get(MODELS).await?;
-    let reply = Reply::new(&server.url(MODELS), &value);
+    let reply = Reply::new(server.url(MODELS), &value);
     let models = reply.field("data")?.list()?;
     let names =
         models.iter().map(|m| m.field("id")?.text()).collect::<Result<Vec<&str>, Fault>>()?;

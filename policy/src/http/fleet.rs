@@ -94,9 +94,9 @@ impl Fleet {
     /// The tokens of a prefix that choose its server.
     fn route(&self, prefix: &[TokenId]) -> u64 {
         let head = self.head_len.load(Ordering::Relaxed);
-        let own = prefix.iter().take(head + ROUTE_TOKENS);
-        let bytes: Vec<u8> = own.flat_map(|id| id.to_le_bytes()).collect();
-        stream_key(0, &[&bytes])
+        let own = &prefix[..prefix.len().min(head + ROUTE_TOKENS)];
+        let bytes = own.iter().map(|id| id.to_le_bytes()).collect::<Vec<_>>();
+        stream_key(0, &[bytes.as_flattened()])
     }
 
     /// Loads an adapter on every server that is up; the others get it when they refuse a request because the

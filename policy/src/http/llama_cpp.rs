@@ -51,7 +51,7 @@ pub(super) async fn complete(server: &Server, ask: &Completion) -> Result<Comple
     body["seed"] = json!((ask.seed >> 32) as u32 & 0x7fff_ffff);
     body["stop"] = json!(ask.stops);
     let value = server.post(COMPLETION, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETION), &value);
+    let reply = Reply::new(server.url(COMPLETION), &value);
     let ids = reply.field("tokens")?.ids()?;
     let end = match reply.field("stop_type")?.text()? {
         "word" => End::Stop,
@@ -77,7 +77,7 @@ pub(super) async fn labels(
     let mut body = body(prompt, 1, &Sampling::greedy());
     body["n_probs"] = json!(TOP);
     let value = server.post(COMPLETION, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETION), &value);
+    let reply = Reply::new(server.url(COMPLETION), &value);
     let Some(first) = probabilities(&reply)?.into_iter().next() else { return Ok(None) };
     let listed = first.field("top_logprobs")?.list()?;
     let listed = listed.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
@@ -101,7 +101,7 @@ pub(super) async fn score(
         )),
         other => other,
     })?;
-    let reply = Reply::new(&server.url(COMPLETION), &value);
+    let reply = Reply::new(server.url(COMPLETION), &value);
     let places = reply.field("completion_probabilities")?.list_of(continuation.len())?;
     let mut scored = Scored { logps: vec![], greedy: vec![], reused: reused(&reply) };
     for (place, &id) in places.iter().zip(continuation) {
@@ -123,12 +123,12 @@ pub(super) async fn encode(
 ) -> Result<Vec<TokenId>, Fault> {
     let body = json!({ "content": text, "add_special": framed, "parse_special": true });
     let value = server.post("/tokenize", &body).await?;
-    Reply::new(&server.url("/tokenize"), &value).field("tokens")?.ids()
+    Reply::new(server.url("/tokenize"), &value).field("tokens")?.ids()
 }
 
 pub(super) async fn decode(server: &Server, ids: &[TokenId]) -> Result<String, Fault> {
     let value = server.post("/detokenize", &json!({ "tokens": ids })).await?;
-    Ok(Reply::new(&server.url("/detokenize"), &value).field("content")?.text()?.to_owned())
+    Ok(Reply::new(server.url("/detokenize"), &value).field("content")?.text()?.to_owned())
 }
 
 /// Properties of the model from `/props`.
@@ -141,7 +141,7 @@ pub(super) struct Properties {
 
 pub(super) async fn properties(server: &Server) -> Result<Properties, Fault> {
     let value = server.get("/props").await?;
-    let reply = Reply::new(&server.url("/props"), &value);
+    let reply = Reply::new(server.url("/props"), &value);
     let settings = reply.optional("default_generation_settings");
     let context = settings.and_then(|s| s.optional("n_ctx")?.count().ok());
     let text = |name: &str| {

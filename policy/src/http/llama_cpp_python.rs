@@ -52,7 +52,7 @@ pub(super) async fn complete(
     body["seed"] = json!((ask.seed >> 33) as u32);
     body["stop"] = json!(ask.stops);
     let value = post(server, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let reply = Reply::new(server.url(COMPLETIONS), &value);
     let choice = reply.field("choices")?.at(0)?;
     let logprobs = choice.field("logprobs")?;
     let pieces = logprobs.field("tokens")?.list()?;
@@ -109,7 +109,7 @@ pub(super) async fn labels(
     let mut body = body(model, &prompt, 1, &Sampling::greedy());
     body["logprobs"] = json!(TOP);
     let value = post(server, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let reply = Reply::new(server.url(COMPLETIONS), &value);
     let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
     // The list is empty if the model would end at once.
     let Some(first) = logprobs.field("top_logprobs")?.list()?.into_iter().next() else {
@@ -145,7 +145,7 @@ pub(super) async fn score(
     let mut body = body(model, &prompt, 1, &Sampling::greedy());
     body["echo"] = json!(true);
     let value = post(server, &body).await?;
-    let reply = Reply::new(&url, &value);
+    let reply = Reply::new(url, &value);
     let choice = reply.field("choices")?.at(0)?;
     let logprobs = choice.field("logprobs")?;
     let listed = logprobs.field("token_logprobs")?.list()?;
@@ -179,7 +179,7 @@ pub(super) async fn encode(
 ) -> Result<Vec<TokenId>, Fault> {
     let path = "/extras/tokenize";
     let value = server.post(path, &json!({ "model": model.name, "input": text })).await?;
-    Reply::new(&server.url(path), &value).field("tokens")?.ids()
+    Reply::new(server.url(path), &value).field("tokens")?.ids()
 }
 
 pub(super) async fn decode(
@@ -189,7 +189,7 @@ pub(super) async fn decode(
 ) -> Result<String, Fault> {
     let path = "/extras/detokenize";
     let value = server.post(path, &json!({ "model": model.name, "tokens": ids })).await?;
-    Ok(Reply::new(&server.url(path), &value).field("text")?.text()?.to_owned())
+    Ok(Reply::new(server.url(path), &value).field("text")?.text()?.to_owned())
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub(super) fn loads_adapters(dialect: Dialect) -> bool {
 /// Names of the models and adapters that the server offers.
 async fn listed(server: &Server) -> Result<Vec<String>, Fault> {
     let value = server.get(MODELS).await?;
-    let reply = Reply::new(&server.url(MODELS), &value);
+    let reply = Reply::new(server.url(MODELS), &value);
     let models = reply.field("data")?.list()?;
     models.iter().map(|model| Ok(model.field("id")?.text()?.to_owned())).collect()
 }

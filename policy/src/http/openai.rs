@@ -106,7 +106,7 @@ pub(super) async fn complete(
         body["logprobs"] = json!(true);
     }
     let value = server.post(CHAT, &body).await?;
-    let reply = Reply::new(&server.url(CHAT), &value);
+    let reply = Reply::new(server.url(CHAT), &value);
     let choice = reply.field("choices")?.at(0)?;
     let end = match choice.field("finish_reason")?.text()? {
         "length" => End::Length,
@@ -162,7 +162,7 @@ pub(super) async fn labels(
     body["logprobs"] = json!(true);
     body["top_logprobs"] = json!(form.top);
     let value = server.post(CHAT, &body).await?;
-    let reply = Reply::new(&server.url(CHAT), &value);
+    let reply = Reply::new(server.url(CHAT), &value);
     let listed = reply.field("choices")?.at(0)?.optional("logprobs");
     let listed = listed.and_then(|l| l.optional("content"));
     // The list is empty if the model would end at once.
@@ -195,7 +195,7 @@ async fn letters(
         let seed = stream_key(sample, &[b"letter", &bytes]);
         draw(&mut body, form, &Sampling::default(), seed);
         let value = server.post(CHAT, &body).await?;
-        let reply = Reply::new(&server.url(CHAT), &value);
+        let reply = Reply::new(server.url(CHAT), &value);
         let choice = reply.field("choices")?.at(0)?;
         let text = form.fresh(&choice, opening.map_or("", |open| &open.content))?;
         if let Some(label) = letter(text, labels) {

@@ -1,67 +1,76 @@
-//! A server's answer, read with suspicion: every error names server, field, expected and got.
+//! A server's reply: reads fields of JSON, and reports server, field, expected and received value in errors.
 //!
-//! It knows JSON and no dialect. Sizes are bounded before this; here numbers must be finite and
-//! log-probabilities must be ones.
+//! This file does not know the dialects. The size of a reply is limited before it is parsed; here numbers must be
+//! finite, and log-probabilities at most 0.
+
+use std::fmt::Write;
 
 use regrowth_datasets::TokenId;
 use serde_json::Value;
 
+use super::address::PathUrl;
 use super::fault::Fault;
 
-/// Characters of a value that a message shows.
+/// Maximum number of characters of a value in an error message.
 const SHOWN: usize = 80;
 
 /// What vLLM writes for an infinite or missing log-probability.
 const NO_LOGP: f64 = -9999.0;
 
-/// A log-probability that arithmetic has pushed a little above 0 is still one.
+/// Tolerance for log-probabilities that rounding has pushed above 0.
 const LOGP_SLACK: f64 = 1e-3;
 
-/// Part of an answer, with the way to it.
-#[derive(Debug, Clone)]
+/// A value within a reply. Its path is found only if an error message needs it: replies have many fields, and
+/// nearly all of them are as expected.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Reply<'a> {
     value: &'a Value,
-    /// Address and fields so far, for messages.
-    path: String,
+    whole: &'a Value,
+    url: PathUrl<'a>,
 }
 
 impl<'a> Reply<'a> {
-    /// The whole answer of `url`.
-    pub(super) fn new(url: &str, value: &'a Value) -> Self {
-        Self { value, path: format!("{url}: the reply") }
+    /// The whole reply of `url`.
+    pub(super) fn new(url: PathUrl<'a>, whole: &'a Value) -> Self {
+        Self { value: whole, whole, url }
+    }
+
+    fn part(&self, value: &'a Value) -> Self {
+        Self { value, ..*self }
     }
 
     /// A field that may be absent or null.
     pub(super) fn optional(&self, name: &str) -> Option<Self> {
-        let value = self.value.get(name).filter(|v| !v.is_null())?;
-        Some(Self { value, path: format!("{}.{name}", self.path) })
+        Some(self.part(self.value.get(name).filter(|v| !v.is_null())?))
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(super) fn field(&self, name: &str) -> Result<Self, Fault> {
         self.optional(name).ok_or_else(|| {
             let got = shown(self.value.get(name).unwrap_or(self.value));
-            Fault::Reply(format!("{}: field `{name}` is missing or null; got {got}", self.path))
+            Fault::Reply(format!("{}: field `{name}` is missing or null; got {got}", self.path()))
         })
     }
 
-    /// An element that must be there.
+    /// A required element of a list.
     pub(super) fn at(&self, index: usize) -> Result<Self, Fault> {
-        let list = self.list()?;
-        let count = list.len();
-        list.into_iter()
-            .nth(index)
-            .ok_or_else(|| self.bad(&format!("at least {} elements, not {count}", index + 1)))
+        let list = self.array()?;
+        let element = list.get(index).map(|value| self.part(value));
+        element.ok_or_else(|| {
+            self.bad(&format!("at least {} elements, not {}", index + 1, list.len()))
+        })
+    }
+
+    fn array(&self) -> Result<&'a Vec<Value>, Fault> {
+        self.value.as_array().ok_or_else(|| self.bad("a list"))
     }
 
     /// The elements of a list.
     pub(super) fn list(&self) -> Result<Vec<Self>, Fault> {
-        let list = self.value.as_array().ok_or_else(|| self.bad("a list"))?;
-        let element = |(i, value)| Self { value, path: format!("{}[{i}]", self.path) };
-        Ok(list.iter().enumerate().map(element).collect())
+        Ok(self.array()?.iter().map(|value| self.part(value)).collect())
     }
 
-    /// The elements of a list that must have `count` of them.
+    /// The elements of a list that must have `count` elements.
     pub(super) fn list_of(&self, count: usize) -> Result<Vec<Self>, Fault> {
         let list = self.list()?;
         if list.len() == count {
@@ -74,27 +83,19 @@ impl<'a> Reply<'a> {
     /// Names and values of an object.
     pub(super) fn entries(&self) -> Result<Vec<(&'a str, Self)>, Fault> {
         let object = self.value.as_object().ok_or_else(|| self.bad("an object"))?;
-        let entry = |(name, value): (&'a String, &'a Value)| {
-            (name.as_str(), Self { value, path: format!("{}.{name}", self.path) })
-        };
-        Ok(object.iter().map(entry).collect())
+        Ok(object.iter().map(|(name, value)| (name.as_str(), self.part(value))).collect())
     }
 
-    /// The one element of a list.
+    /// The only element of a list.
     pub(super) fn only(&self) -> Result<Self, Fault> {
         let mut list = self.list_of(1)?;
         list.pop().ok_or_else(|| self.bad("one element"))
     }
 
-    /// What `read` makes of the elements of a list; where it makes nothing of one, that was `expected`. The way to an
-    /// element is written only then: lists of tokens are long.
+    /// Reads each element of a list with `read`. If it returns `None`, the error says that `expected` was expected.
     fn all<T>(&self, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Fault> {
-        let list = self.value.as_array().ok_or_else(|| self.bad("a list"))?;
-        let element = |(i, value)| {
-            let path = || format!("{}[{i}]", self.path);
-            read(value).ok_or_else(|| Self { value, path: path() }.bad(expected))
-        };
-        list.iter().enumerate().map(element).collect()
+        let element = |value| read(value).ok_or_else(|| self.part(value).bad(expected));
+        self.array()?.iter().map(element).collect()
     }
 
     /// A list of finite numbers.
@@ -102,7 +103,7 @@ impl<'a> Reply<'a> {
         self.all("a finite number", |value| value.as_f64().filter(|number| number.is_finite()))
     }
 
-    /// True or false.
+    /// A boolean.
     pub(super) fn truth(&self) -> Result<bool, Fault> {
         self.value.as_bool().ok_or_else(|| self.bad("true or false"))
     }
@@ -132,20 +133,53 @@ impl<'a> Reply<'a> {
         logp(self.value).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
     }
 
-    /// The log-probability of a token that was sampled or is scored. vLLM writes -9999 for what is no
-    /// number, so nothing was sampled with that.
+    /// The log-probability of a sampled or scored token. -9999 is refused: vLLM writes it if there is none.
     pub(super) fn sampled_logp(&self) -> Result<f64, Fault> {
         sampled_logp(self.value).ok_or_else(|| self.bad(SAMPLED))
     }
 
-    /// A list of those.
+    /// A list of log-probabilities of sampled tokens.
     pub(super) fn sampled_logps(&self) -> Result<Vec<f32>, Fault> {
         self.all(SAMPLED, |value| sampled_logp(value).map(|logp| logp as f32))
     }
 
     /// An error about this part.
     pub(super) fn bad(&self, expected: &str) -> Fault {
-        Fault::Reply(format!("{}: expected {expected}, got {}", self.path, shown(self.value)))
+        Fault::Reply(format!("{}: expected {expected}, got {}", self.path(), shown(self.value)))
+    }
+
+    /// URL and fields that lead to this value, such as `http://host:1/x: the reply.choices[0].text`.
+    fn path(&self) -> String {
+        let mut path = format!("{}: the reply", self.url);
+        append_path(self.whole, self.value, &mut path);
+        path
+    }
+}
+
+/// Appends the path from `from` to `to`, which is a part of it, found by its address. Returns false and leaves
+/// `path` unchanged if it is not. serde_json limits the depth of a value, and therefore the recursion.
+fn append_path(from: &Value, to: &Value, path: &mut String) -> bool {
+    if std::ptr::eq(from, to) {
+        return true;
+    }
+    let length = path.len();
+    let mut leads = |name: std::fmt::Arguments<'_>, value: &Value| {
+        // Writing to a string cannot fail.
+        let _ = path.write_fmt(name);
+        let found = append_path(value, to, path);
+        if !found {
+            path.truncate(length);
+        }
+        found
+    };
+    match from {
+        Value::Array(list) => {
+            list.iter().enumerate().any(|(i, value)| leads(format_args!("[{i}]"), value))
+        }
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| leads(format_args!(".{name}"), value))
+        }
+        _ => false,
     }
 }
 
@@ -178,6 +212,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const URL: PathUrl<'static> = PathUrl { root: "http://h:1", path: "/x" };
+
     fn message<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
         result.unwrap_err().to_string()
     }
@@ -185,7 +221,7 @@ mod tests {
     #[test]
     fn errors_name_place_expected_and_got() {
         let value = json!({"choices": [{"logp": 0.5, "ids": [1, -2]}], "none": null});
-        let reply = Reply::new("http://h:1/x", &value);
+        let reply = Reply::new(URL, &value);
         let choice = reply.field("choices").unwrap().at(0).unwrap();
         let text = message(choice.field("logp").unwrap().logp());
         assert_eq!(
@@ -198,8 +234,8 @@ mod tests {
         );
         assert!(message(reply.field("none")).contains("field `none` is missing or null"));
         let none = json!(-9999.0);
-        assert_eq!(Reply::new("u", &none).logp(), Ok(-9999.0));
-        assert!(message(Reply::new("u", &none).sampled_logp()).contains("above -9999"));
+        assert_eq!(Reply::new(URL, &none).logp(), Ok(-9999.0));
+        assert!(message(Reply::new(URL, &none).sampled_logp()).contains("above -9999"));
         assert!(message(reply.field("choices").unwrap().at(3)).contains("at least 4 elements"));
         assert!(message(reply.field("choices").unwrap().list_of(2)).contains("2 elements, not 1"));
     }
@@ -207,6 +243,6 @@ mod tests {
     #[test]
     fn long_values_are_cut_between_characters() {
         let value = json!("é".repeat(500));
-        assert!(message(Reply::new("u", &value).count()).len() < 300);
+        assert!(message(Reply::new(URL, &value).count()).len() < 300);
     }
 }

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use crossbeam::channel::Sender;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use regrowth_datasets::{Finish, Problem, Step, TokenId, stream_key};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
@@ -167,7 +169,7 @@ impl Service {
         Ok(ids)
     }
 
-    async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Fault> {
+    async fn answer(&self, request: Request) -> Result<Response, Fault> {
         if let Some(labels) = self.model.scored_labels {
             return self.score_of(request, labels).await;
         }
@@ -175,7 +177,7 @@ impl Service {
         let asked = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
         check(&request, asked, None, self.model.context)?;
         match request {
-            Request::Propose(propose) => self.propose(propose).await,
+            Request::Propose(propose) => self.propose(&propose).await,
             Request::Judge(judge) => self.judge(&judge, questions).await,
             Request::Score(score) => self.score(&score).await,
             Request::Hidden(_) => Err(Fault::Unsupported(
@@ -197,18 +199,16 @@ impl Service {
     }
 
     /// Samples all candidates at once, each with its own seed.
-    async fn propose(self: Arc<Self>, propose: Propose) -> Result<Response, Fault> {
-        let propose = Arc::new(propose);
-        let mut tasks = JoinSet::new();
-        for index in 0..propose.keys.len() {
-            let (service, propose) = (self.clone(), propose.clone());
-            tasks.spawn(async move { (index, service.candidate(&propose, index).await) });
-        }
+    async fn propose(&self, propose: &Propose) -> Result<Response, Fault> {
+        let candidate = async |index| {
+            let _turn = self.fleet.turn().await;
+            // Boxed, because most candidates wait for their turn, and the state of a request is large.
+            (index, Box::pin(self.candidate(propose, index)).await)
+        };
+        let mut pending: FuturesUnordered<_> = (0..propose.keys.len()).map(candidate).collect();
         let mut found: Vec<Option<Candidate>> = vec![None; propose.keys.len()];
         let mut usage = Usage::default();
-        while let Some(joined) = tasks.join_next().await {
-            let (index, candidate) =
-                joined.map_err(|e| Fault::Reply(format!("a candidate's task: {e}")))?;
+        while let Some((index, candidate)) = pending.next().await {
             let (candidate, cost) = candidate?;
             usage += cost;
             found[index] = Some(candidate);
@@ -223,7 +223,6 @@ impl Service {
         propose: &Propose,
         index: usize,
     ) -> Result<(Candidate, Usage), Fault> {
-        let _turn = self.fleet.turn().await;
         let greedy = propose.greedy_first && index == 0;
         let sampling = if greedy { Sampling::greedy() } else { propose.sampling };
         let exact = propose.sampling.is_exact() && !greedy;

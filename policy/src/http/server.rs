@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::RwLock;
 
-use super::address::Address;
+use super::address::{Address, PathUrl};
 use super::api_key::{API_KEY, ApiKey};
 use super::client::lost;
 use super::fault::{Busy, Fault};
@@ -105,15 +105,15 @@ impl Server {
     }
 
     /// URL of a path below the server's root.
-    pub(super) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address.root)
+    pub(super) fn url<'a>(&'a self, path: &'a str) -> PathUrl<'a> {
+        PathUrl { root: &self.address.root, path }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         if let Some(url) = self.urls.get(path) {
             return self.client.request(method, url.clone());
         }
-        let url = self.url(path);
+        let url = self.url(path).to_string();
         // An invalid URL is reported by reqwest when the request is sent.
         if let Ok(url) = Url::parse(&url) {
             self.urls.insert(path.to_owned(), url);
@@ -180,11 +180,11 @@ impl Server {
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, key.header());
         }
-        let mut response = request.send().await.map_err(|e| lost(&url, &e))?;
+        let mut response = request.send().await.map_err(|e| lost(&url.to_string(), &e))?;
         let status = response.status();
         let (after, location) = (retry_after(&response), location(&response));
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| lost(&url, &e))? {
+        while let Some(piece) = response.chunk().await.map_err(|e| lost(&url.to_string(), &e))? {
             if body.len() + piece.len() > REPLY_BYTES {
                 return Err(Fault::Reply(format!("{url}: a reply above {REPLY_BYTES} bytes")));
             }

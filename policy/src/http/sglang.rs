@@ -56,7 +56,7 @@ pub(super) async fn complete(
     // The server's seed is a signed 32-bit number.
     body["sampling_params"]["sampling_seed"] = json!(ask.seed >> 33);
     let value = server.post(GENERATE, &body).await?;
-    let reply = Reply::new(&server.url(GENERATE), &value);
+    let reply = Reply::new(server.url(GENERATE), &value);
     let meta = reply.field("meta_info")?;
     let drawn = meta.field("output_token_logprobs")?.list()?;
     let drawn: Vec<(TokenId, f64)> = drawn.iter().map(entry).collect::<Result<_, _>>()?;
@@ -87,7 +87,7 @@ pub(super) async fn labels(
     body["token_ids_logprob"] =
         json!(labels.iter().flat_map(|label| &label.ids).collect::<Vec<_>>());
     let value = server.post(GENERATE, &body).await?;
-    let reply = Reply::new(&server.url(GENERATE), &value);
+    let reply = Reply::new(server.url(GENERATE), &value);
     let meta = reply.field("meta_info")?;
     let listed = meta.field("output_token_ids_logprobs")?.at(0)?.list()?;
     let listed: Vec<(TokenId, f64)> = listed.iter().map(entry).collect::<Result<_, _>>()?;
@@ -106,7 +106,7 @@ pub(super) async fn score(
     body["logprob_start_len"] = json!(prefix.len() - 1);
     body["top_logprobs_num"] = json!(1);
     let value = server.post(GENERATE, &body).await?;
-    let reply = Reply::new(&server.url(GENERATE), &value);
+    let reply = Reply::new(server.url(GENERATE), &value);
     let meta = reply.field("meta_info")?;
     let count = continuation.len() + 1;
     let places = meta.field("input_token_logprobs")?.list_of(count)?;
@@ -129,7 +129,7 @@ pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
     for path in ["/model_info", "/get_model_info"] {
         match server.get(path).await {
             Ok(value) => {
-                let reply = Reply::new(&server.url(path), &value);
+                let reply = Reply::new(server.url(path), &value);
                 return reply.optional("is_generation").map_or(Ok(true), |is| is.truth());
             }
             Err(Fault::Refused(_)) => {}
@@ -142,7 +142,7 @@ pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
 /// Raw scores of a text by a classification model, one per label.
 pub(super) async fn classify(server: &Server, ids: &[TokenId]) -> Result<Vec<f64>, Fault> {
     let value = server.post(CLASSIFY, &json!({ "input_ids": ids })).await?;
-    Reply::new(&server.url(CLASSIFY), &value).field("embedding")?.numbers()
+    Reply::new(server.url(CLASSIFY), &value).field("embedding")?.numbers()
 }
 
 /// Ids of a text; if `framed`, with the special tokens around it.
@@ -157,5 +157,5 @@ pub(super) async fn encode(
 pub(super) async fn decode(server: &Server, ids: &[TokenId]) -> Result<String, Fault> {
     let body = json!({ "tokens": ids, "skip_special_tokens": true });
     let value = server.post("/detokenize", &body).await?;
-    Ok(Reply::new(&server.url("/detokenize"), &value).field("text")?.text()?.to_owned())
+    Ok(Reply::new(server.url("/detokenize"), &value).field("text")?.text()?.to_owned())
 }

@@ -104,7 +104,7 @@ pub(super) async fn complete(
         ..Body::new(model, &ask.prompt, ask.max_tokens)
     };
     let value = server.post(COMPLETIONS, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let reply = Reply::new(server.url(COMPLETIONS), &value);
     let choice = reply.field("choices")?.at(0)?;
     let logprobs = choice.field("logprobs")?;
     let ids = match choice.optional("token_ids") {
@@ -141,7 +141,7 @@ pub(super) async fn labels(
 ) -> Result<Option<Vec<f64>>, Fault> {
     let body = Body { logprobs: Some(TOP), ..Body::new(model, prompt, 1) };
     let value = server.post(COMPLETIONS, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let reply = Reply::new(server.url(COMPLETIONS), &value);
     let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
     let listed = logprobs.field("top_logprobs")?.at(0)?.entries()?;
     let listed: Vec<(TokenId, f64)> = listed
@@ -164,7 +164,7 @@ pub(super) async fn score(
     // At least one token is always generated there.
     let body = Body { prompt_logprobs: Some(1), ..Body::new(model, &all, 1) };
     let value = server.post(COMPLETIONS, &body).await?;
-    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let reply = Reply::new(server.url(COMPLETIONS), &value);
     let places = reply.field("choices")?.at(0)?.field("prompt_logprobs")?.list_of(all.len())?;
     let mut scored = Scored { logps: vec![], greedy: vec![], reused: reused(&reply) };
     for (place, id) in places.iter().zip(&all).skip(prefix.len()) {
@@ -187,7 +187,7 @@ pub(super) async fn classify(
         "model": model.name, "input": input, "add_special_tokens": false, "use_activation": activated,
     });
     let value = server.post(CLASSIFY, &body).await?;
-    let reply = Reply::new(&server.url(CLASSIFY), &value);
+    let reply = Reply::new(server.url(CLASSIFY), &value);
     reply.field("data")?.only()?.field("probs")?.numbers()
 }
 
@@ -226,7 +226,7 @@ pub(super) async fn chat(
 /// The reply of `/tokenize`; SGLang's has the same form.
 pub(super) async fn tokens(server: &Server, body: &Value) -> Result<Vec<TokenId>, Fault> {
     let value = server.post("/tokenize", body).await?;
-    Reply::new(&server.url("/tokenize"), &value).field("tokens")?.ids()
+    Reply::new(server.url("/tokenize"), &value).field("tokens")?.ids()
 }
 
 pub(super) async fn decode(
@@ -236,5 +236,5 @@ pub(super) async fn decode(
 ) -> Result<String, Fault> {
     let body = json!({ "model": model.name, "tokens": ids });
     let value = server.post("/detokenize", &body).await?;
-    Ok(Reply::new(&server.url("/detokenize"), &value).field("prompt")?.text()?.to_owned())
+    Ok(Reply::new(server.url("/detokenize"), &value).field("prompt")?.text()?.to_owned())
 }

@@ -91,7 +91,7 @@ impl Form {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(refused.unwrap_or_else(|| Fault::Unsupported(server.url(CHAT))))
+        Err(refused.unwrap_or_else(|| Fault::Unsupported(server.url(CHAT).to_string())))
     }
 
     async fn find_continuation(
@@ -143,7 +143,7 @@ impl Form {
             body["top_logprobs"] = json!(self.top);
         }
         let value = server.post(CHAT, &body).await?;
-        let reply = Reply::new(&server.url(CHAT), &value);
+        let reply = Reply::new(server.url(CHAT), &value);
         let choice = reply.field("choices")?.at(0)?;
         let listed = choice.optional("logprobs").and_then(|l| l.optional("content"));
         let first = listed.and_then(|l| l.list().ok()?.into_iter().next());
