@@ -32,8 +32,8 @@ pub struct EngineFlags {
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     device: Option<ComputeDevice>,
-    /// Data type of weights and products; sums are f32, and f16 is for GPUs only [default: f32]
-    #[arg(long, value_name = "f32|bf16|f16", hide = true)]
+    /// Data type of weights and products; sums are f32; int8 is for CPUs and f16 for GPUs only [default: f32]
+    #[arg(long, value_name = "f32|bf16|int8|f16", hide = true)]
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     dtype: Option<Dtype>,

@@ -45,18 +45,22 @@ pub enum Dtype {
     Bf16,
     /// 16 bits of IEEE 754.
     F16,
+    /// 8-bit integers in blocks with a scale each; the inputs of products are quantised on the fly (W8A8).
+    Int8,
 }
 
 impl Dtype {
     /// All dtypes by name.
-    const NAMES: [(&str, Self); 3] = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
+    const NAMES: [(&str, Self); 4] =
+        [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16), ("int8", Self::Int8)];
 
-    /// Bytes per number.
+    /// Bytes per number, without the scales of int8.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 | Self::F16 => 2,
+            Self::Int8 => 1,
         }
     }
 }
@@ -66,7 +70,7 @@ impl FromStr for Dtype {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, t)| *t).ok_or_else(|| format!("`{text}`: expected f32, bf16 or f16"))
+        found.map(|(_, t)| *t).ok_or_else(|| format!("`{text}`: expected f32, bf16, f16 or int8"))
     }
 }
 
@@ -87,13 +91,13 @@ mod tests {
             assert_eq!(device.to_string().parse(), Ok(device));
         }
         assert_eq!("cuda".parse(), Ok(ComputeDevice::Cuda(0)));
-        for number in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+        for number in [Dtype::F32, Dtype::Bf16, Dtype::F16, Dtype::Int8] {
             assert_eq!(number.to_string().parse(), Ok(number));
         }
         for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", ""] {
             let error = wrong.parse::<ComputeDevice>().unwrap_err();
             assert!(error.contains("expected cpu, cuda or cuda:N"), "{error}");
         }
-        assert!("f64".parse::<Dtype>().unwrap_err().contains("f32, bf16 or f16"));
+        assert!("f64".parse::<Dtype>().unwrap_err().contains("f32, bf16, f16 or int8"));
     }
 }

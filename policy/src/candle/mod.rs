@@ -18,9 +18,9 @@ mod reward_model;
 
 pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 pub use checkpoint::{
-    Adapter, AdapterConfig, BF16, Checkpoint, Gguf, GgufType, LowRank, ModelConfig, ModulePattern,
-    RopeScaling, SaveOptions, SavedWeights, Source, identity, save_checkpoint, write_gguf,
-    write_tensors,
+    Adapter, AdapterConfig, Checkpoint, Gguf, GgufType, LowRank, ModelConfig, ModulePattern,
+    RopeScaling, SaveOptions, SavedWeights, Source, dtype_suffix, identity, save_checkpoint,
+    write_gguf, write_tensors,
 };
 pub use engine::{CandlePolicy, free_on};
 pub use kernels::{PackedLayout, Segment};

@@ -12,9 +12,9 @@ use regrowth_mcts::Preset;
 use regrowth_mcts::console::{log, warn};
 use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::candle::{
-    BF16, Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
+    Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, dtype_suffix, identity,
 };
-use regrowth_policy::{ComputeDevice, PromptOptions};
+use regrowth_policy::{ComputeDevice, Dtype, PromptOptions};
 use serde_json::json;
 use toml::Table;
 
@@ -401,7 +401,9 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
 /// pairs.
 fn sampled_by(checkpoint: &Checkpoint, samplers: &BTreeSet<&str>) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
-    // Pairs sampled with the same weights in bf16 count as well: their log-probabilities are close enough.
-    let in_bf16 = format!("{policy}{BF16}");
-    Ok(samplers.iter().all(|sampler| *sampler == policy || *sampler == in_bf16))
+    // Pairs sampled with the same weights in another dtype count as well: log-probabilities in bf16 are close
+    // enough, and pairs sampled in int8 say that theirs are not exact.
+    let own = [Dtype::F32, Dtype::Bf16, Dtype::Int8]
+        .map(|dtype| format!("{policy}{}", dtype_suffix(dtype)));
+    Ok(samplers.iter().all(|sampler| own.iter().any(|own| own == sampler)))
 }

@@ -104,12 +104,13 @@ impl Model {
     }
 
     /// Returns the model with `dtype` as compute dtype of its frozen weights (LoRA). Training supports f32
-    /// and bf16; for f16, f32 is used, with a warning.
+    /// and bf16; for int8, bf16 is used, and for f16, f32 with a warning.
     #[must_use]
     pub fn with_frozen_dtype(mut self, dtype: Dtype) -> Self {
         if dtype == Dtype::F16 {
             self.warnings.push("--dtype f16: training computes in f32 or bf16; f32 is used".into());
         }
+        let dtype = if dtype == Dtype::Int8 { Dtype::Bf16 } else { dtype };
         self.variables = self.variables.with_frozen_dtype(dtype);
         self
     }

@@ -10,10 +10,18 @@ use crate::candle::checkpoint::held::CHUNK;
 use crate::candle::checkpoint::weights_file::Checkpoint;
 use crate::candle::kernels::for_chunks;
 use crate::text::{Files, PromptForm, Tokenizer};
-use crate::{PolicyError, PromptOptions};
+use crate::{Dtype, PolicyError, PromptOptions};
 
-/// Suffix of the identity of a policy whose weights are multiplied in bf16.
-pub const BF16: &str = "+bf16";
+/// Returns the suffix of the identity of a policy whose weights are multiplied in `dtype` on the CPU.
+#[must_use]
+pub fn dtype_suffix(dtype: Dtype) -> &'static str {
+    match dtype {
+        // The CPU computes f16 in f32.
+        Dtype::F32 | Dtype::F16 => "",
+        Dtype::Bf16 => "+bf16",
+        Dtype::Int8 => "+int8",
+    }
+}
 
 /// Number of values that are converted to bytes at a time.
 const BLOCK: usize = 1 << 14;

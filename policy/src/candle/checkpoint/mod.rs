@@ -27,7 +27,7 @@ pub use adapter::module_pattern::ModulePattern;
 pub use adapter::{Adapter, LowRank};
 pub use config::{ModelConfig, RopeScaling};
 pub use gguf::{Gguf, GgufType, write_gguf};
-pub use identity::{BF16, identity};
+pub use identity::{dtype_suffix, identity};
 pub use save::{SaveOptions, SavedWeights, save_checkpoint};
 pub use source::Source;
 pub use tensor_file::write_tensors;

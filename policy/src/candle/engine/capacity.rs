@@ -128,8 +128,8 @@ impl CandlePolicy {
             }
         };
         let weights = match (options.device, options.dtype) {
-            (ComputeDevice::Cpu, Dtype::Bf16) => {
-                (Dtype::Bf16.bytes() * config.parameter_count()) as u64
+            (ComputeDevice::Cpu, Dtype::Bf16 | Dtype::Int8) => {
+                packed_bytes(options.dtype, config.parameter_count())
             }
             _ => held.all,
         };
@@ -146,11 +146,17 @@ impl CandlePolicy {
     }
 }
 
+/// Returns the bytes of weights that are packed in bf16 or int8, with the scales of int8: 4 bytes per 32 weights.
+fn packed_bytes(dtype: Dtype, weights: usize) -> u64 {
+    let scales = if dtype == Dtype::Int8 { weights / 8 } else { 0 };
+    (dtype.bytes() * weights + scales) as u64
+}
+
 /// Returns the bytes per number of keys and values on the CPU.
 fn bytes_on_cpu(dtype: Dtype) -> usize {
     match dtype {
-        Dtype::Bf16 => Dtype::Bf16.bytes(),
-        _ => size_of::<f32>(),
+        Dtype::Bf16 | Dtype::Int8 => Dtype::Bf16.bytes(),
+        Dtype::F32 | Dtype::F16 => size_of::<f32>(),
     }
 }
 

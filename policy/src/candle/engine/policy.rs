@@ -12,7 +12,7 @@ use crossbeam::channel::{Sender, unbounded};
 use regrowth_datasets::{Problem, TokenId};
 
 use crate::candle::checkpoint::config::ModelConfig;
-use crate::candle::checkpoint::identity::{BF16, identity_of};
+use crate::candle::checkpoint::identity::{dtype_suffix, identity_of};
 use crate::candle::checkpoint::weights_file::Checkpoint;
 use crate::candle::engine::capacity::Capacity;
 use crate::candle::engine::request::{Label, Question, RequestState};
@@ -73,8 +73,7 @@ impl CandlePolicy {
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
         match (options.device, options.dtype) {
             (ComputeDevice::Cuda(_), dtype) => identity = format!("{identity}+cuda-{dtype}"),
-            (ComputeDevice::Cpu, Dtype::Bf16) => identity.push_str(BF16),
-            (ComputeDevice::Cpu, _) => {}
+            (ComputeDevice::Cpu, dtype) => identity.push_str(dtype_suffix(dtype)),
         }
         let config = checkpoint.config;
         let capacity = Capacity::new(&config, options);
@@ -84,7 +83,7 @@ impl CandlePolicy {
             in_flight: 2 * capacity.sequences * capacity.shards,
             question: longest_question(&form, &tokenizer)?,
         };
-        let shared = Arc::new(Shared::new(config, tokenizer, options.log, options.meter.clone()));
+        let shared = Arc::new(Shared::new(config, tokenizer, options));
         let mut policy = Self {
             shared,
             form,
@@ -320,6 +319,11 @@ fn models(
                 Dtype::F32 => DType::F32,
                 Dtype::Bf16 => DType::BF16,
                 Dtype::F16 => DType::F16,
+                Dtype::Int8 => {
+                    return Err(PolicyError::Model(
+                        "--dtype int8 is for the CPU; give --dtype bf16 or f16 for a GPU".into(),
+                    ));
+                }
             };
             let device = cuda::open(number)?;
             let decoder = DeviceDecoder::new(config, tensors, &device, dtype).map_err(fail)?;

@@ -158,7 +158,9 @@ impl Shard {
         };
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Propose { request, done, started, .. } = &mut state.kind else { return };
-        let logps_exact = request.sampling.is_exact() && !(request.greedy_first && index == 0);
+        let logps_exact = self.shared.precise
+            && request.sampling.is_exact()
+            && !(request.greedy_first && index == 0);
         done[index] =
             Some(crate::Candidate { step: Step { ids, text, logps, finish }, logps_exact });
         if done[..*started].iter().any(Option::is_none) {

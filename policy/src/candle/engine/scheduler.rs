@@ -23,7 +23,7 @@ use crate::candle::engine::sequence::{Prefill, Role, Sequence};
 use crate::candle::model::forward::{Forward, TokenRow};
 use crate::decorate::Meter;
 use crate::text::tokenizer::Tokenizer;
-use crate::{PolicyError, Response};
+use crate::{Dtype, LoadOptions, PolicyError, Response};
 
 /// Token budget of an engine step, like vLLM's `max_num_batched_tokens`. A row is one token of a
 /// forward pass. Every decoding sequence takes one row, even beyond the budget; prefills get what
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     warn: Mutex<Option<fn(&str)>>,
     /// Counts the tokens computed in every step.
     meter: Option<Arc<Meter>>,
+    /// Whether log-probabilities are precise enough to be the reference's in training; not so in int8.
+    pub(crate) precise: bool,
 }
 
 /// Warn that the KV cache is too small once this share of the computed tokens was recomputed after eviction
@@ -51,13 +53,15 @@ const RECOMPUTED_WARN_SHARE: f64 = 0.05;
 const RECOMPUTED_WARN_TOKENS: u64 = 256;
 
 impl Shared {
-    pub(crate) fn new(
-        config: ModelConfig,
-        tokenizer: Tokenizer,
-        warn: Option<fn(&str)>,
-        meter: Option<Arc<Meter>>,
-    ) -> Self {
-        Self { config, tokenizer, labels: DashMap::new(), warn: Mutex::new(warn), meter }
+    pub(crate) fn new(config: ModelConfig, tokenizer: Tokenizer, options: &LoadOptions) -> Self {
+        Self {
+            config,
+            tokenizer,
+            labels: DashMap::new(),
+            warn: Mutex::new(options.log),
+            meter: options.meter.clone(),
+            precise: options.dtype != Dtype::Int8,
+        }
     }
 
     /// Returns all token ids that decode to the label.

@@ -8,7 +8,8 @@ use std::arch::asm;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::packed_bf16::{DEPTH, PANEL, TILE_ROWS};
+use super::packed_bf16::{DEPTH, TILE_ROWS};
+use super::panels::PANEL;
 
 /// Results of two tiles of rows with a panel, `[32, PANEL]`.
 type Results = [f32; 2 * TILE_ROWS * PANEL];

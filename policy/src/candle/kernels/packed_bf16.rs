@@ -14,11 +14,9 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bf16_word::{HIGH, halves, nearest};
-use super::packed_f32::{Out, SHARED_WORK, Write};
+use super::panels::{Out, PANEL, Write, split, threads_for};
+use super::random_bits::mix;
 use super::simd::dispatch;
-
-/// Outputs in a panel, the unit of packing and of a thread's work: two tiles.
-pub(super) const PANEL: usize = 32;
 
 /// Inputs of a block: the depth of one tile.
 pub(super) const DEPTH: usize = 32;
@@ -103,39 +101,32 @@ impl PackedBf16 {
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
         let rows = x.len() / self.inputs;
         assert_eq!((x.len(), out.len()), (rows * self.inputs, rows * self.outputs));
-        self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), write);
+        self.apply_to(x, self.out(out.as_mut_ptr(), write));
     }
 
     /// Returns `x w^T (+ bias)` as a new vector `[R, outputs]`, which is not zeroed first.
     pub(crate) fn product(&self, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.inputs * self.outputs;
         let mut out = Vec::with_capacity(n);
-        self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), Write::Set);
+        self.apply_to(x, self.out(out.as_mut_ptr(), Write::Set));
         // SAFETY: there is room for n values, and the panels write every column of every row.
         unsafe { out.set_len(n) };
         out
     }
 
+    fn out(&self, start: *mut f32, write: Write) -> Out<'_> {
+        Out::new(start, self.outputs, self.bias.as_deref(), write)
+    }
+
     /// Computes [`Self::apply`] into `out`, which must have space for `[R, outputs]`.
-    fn apply_to(&self, x: &[f32], out: Out, write: Write) {
+    fn apply_to(&self, x: &[f32], out: Out) {
         let rows = x.len() / self.inputs;
         assert_eq!(x.len(), rows * self.inputs, "x is not whole rows of `inputs` values");
-        let threads = match rows * self.inputs * self.outputs < SHARED_WORK {
-            true => 1,
-            false => rayon::current_num_threads(),
-        };
+        let threads = threads_for(rows * self.inputs * self.outputs);
         let mut words = PACKED_ROWS.take();
         pack(x, self.inputs, threads > 1, &mut words);
-        let product = Product { weights: self, x: &words, rows, out, write };
-        let panels = self.outputs.div_ceil(PANEL);
-        let bound = |i: usize| panels * i / threads;
-        match threads {
-            1 => product.panels(0..panels),
-            _ => (0..threads)
-                .into_par_iter()
-                .with_max_len(1)
-                .for_each(|i| product.panels(bound(i)..bound(i + 1))),
-        }
+        let product = Product { weights: self, x: &words, rows, out };
+        split(self.outputs, threads, |panels| product.panels(panels));
         PACKED_ROWS.set(words);
     }
 }
@@ -193,21 +184,13 @@ fn rounded_by(value: f32, draw: u16) -> u16 {
     (if finite { up } else { bits >> 16 }) as u16
 }
 
-/// The finaliser of SplitMix64, as a hash that gives random-looking bits.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
-}
-
 /// The operands and output of one product; each thread computes its own panels.
 struct Product<'a> {
     weights: &'a PackedBf16,
     /// Rows from [`pack`].
     x: &'a [u32],
     rows: usize,
-    out: Out,
-    write: Write,
+    out: Out<'a>,
 }
 
 impl Product<'_> {
@@ -251,13 +234,10 @@ impl Product<'_> {
     /// Writes the results of the rows from `first` on; results of padding rows are dropped.
     #[inline(always)]
     fn store(&self, first: usize, panel: usize, results: &[[f32; PANEL]]) {
-        let column = panel * PANEL;
-        let n = PANEL.min(self.weights.outputs - column);
-        let bias = self.weights.bias.as_ref().map(|b| &b[column..column + n]);
         for (row, result) in (first..self.rows).zip(results) {
-            // SAFETY: `row` is below R and `column + n` at most `outputs`. No other thread writes
-            // this panel's columns, and the caller of `apply_to` owns the output exclusively.
-            unsafe { self.out.write((row, column), &result[..n], bias, self.write) };
+            // SAFETY: `row` is below R. No other thread writes this panel's columns, and the caller of
+            // `apply_to` owns the output exclusively.
+            unsafe { self.out.store(row, panel, result) };
         }
     }
 }
@@ -394,9 +374,8 @@ mod tests {
                 assert!(pool.install(|| apply(&weights, x)) == expected, "on three threads");
                 let (mut packed, mut out) = (vec![], vec![f32::NAN; rows * outputs]);
                 pack(x, inputs, false, &mut packed);
-                let out_of = Out::new(out.as_mut_ptr(), outputs);
-                let product =
-                    Product { weights: &weights, x: &packed, rows, out: out_of, write: Write::Set };
+                let out_of = weights.out(out.as_mut_ptr(), Write::Set);
+                let product = Product { weights: &weights, x: &packed, rows, out: out_of };
                 let panels = 0..outputs.div_ceil(PANEL);
                 Arch::new().dispatch(Portable { product: &product, panels });
                 assert!(out == expected, "portable, {rows} rows of {inputs} x {outputs}");

@@ -5,13 +5,12 @@
 //! row's result does not depend on the number of rows, on how threads share panels, or on the type in which
 //! the weights are stored ([`super::weight_word`]).
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
+use super::panels::{Out, PANEL, Write, split, threads_for};
 use super::weight_word::WeightWord;
-
-/// Outputs in a panel: two AVX-512 registers.
-const PANEL: usize = 32;
 
 /// Rows that share the loads of a panel: 8 x 2 accumulators fill half of the 32 registers, and
 /// keep both multiply-add units busy.
@@ -28,9 +27,6 @@ const FAR: usize = 2048;
 /// Prefetch distance into the L1 cache, in words.
 const NEAR: usize = 256;
 
-/// Number of multiplications below which a second thread costs more than it saves (measured).
-pub(super) const SHARED_WORK: usize = 1 << 16;
-
 /// A weight matrix `[outputs, inputs]` in panels, multiplied in f32 and stored as `T`, with an optional bias.
 pub(crate) struct PackedF32<T: WeightWord = f32> {
     /// `[ceil(outputs / PANEL), ceil(inputs / VALUES), PANEL]`; padding after the last output or input is
@@ -40,15 +36,6 @@ pub(crate) struct PackedF32<T: WeightWord = f32> {
     bias: Option<Vec<f32>>,
     inputs: usize,
     outputs: usize,
-}
-
-/// How a product is combined with the output.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// The product replaces the old values.
-    Set,
-    /// The product is added to the old values.
-    Add,
 }
 
 impl<T: WeightWord> PackedF32<T> {
@@ -101,62 +88,10 @@ impl<T: WeightWord> PackedF32<T> {
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
         let rows = x.len() / self.inputs;
         assert_eq!((x.len(), out.len()), (rows * self.inputs, rows * self.outputs));
-        let panels = self.outputs.div_ceil(PANEL);
-        let threads = rayon::current_num_threads();
-        let out = Out::new(out.as_mut_ptr(), self.outputs);
-        let part = |first: usize, last: usize| {
-            Arch::new().dispatch(Part { weights: self, x, out, panels: first..last, write });
-        };
-        if threads == 1 || rows * self.inputs * self.outputs < SHARED_WORK {
-            part(0, panels);
-        } else {
-            let bound = |i: usize| panels * i / threads;
-            (0..threads).into_par_iter().with_max_len(1).for_each(|i| part(bound(i), bound(i + 1)));
-        }
-    }
-}
-
-/// Rows of a result; several threads write to it, each in its own columns.
-#[derive(Clone, Copy)]
-pub(super) struct Out {
-    start: *mut f32,
-    stride: usize,
-}
-
-// SAFETY: the pointer is used by `write` alone, whose callers write disjoint columns.
-unsafe impl Send for Out {}
-// SAFETY: as above.
-unsafe impl Sync for Out {}
-
-impl Out {
-    /// Wraps the result `[R, outputs]`, which may still be uninitialised.
-    pub(super) fn new(start: *mut f32, outputs: usize) -> Self {
-        Self { start, stride: outputs }
-    }
-
-    /// Writes adjacent columns of one row, adding their bias.
-    ///
-    /// # Safety
-    /// The memory passed to [`Self::new`] must be alive, and no other code may read or write these columns.
-    /// `row` and the last column must lie inside. For [`Write::Add`] the columns must be initialised.
-    #[inline(always)]
-    pub(super) unsafe fn write(
-        self,
-        (row, column): (usize, usize),
-        values: &[f32],
-        bias: Option<&[f32]>,
-        write: Write,
-    ) {
-        // SAFETY: by this function's contract.
-        let start = unsafe { self.start.add(row * self.stride + column) };
-        for (i, value) in values.iter().enumerate() {
-            let value = bias.map_or(*value, |b| value + b[i]);
-            // SAFETY: as above, for each column; for `Write::Add` they are initialised by the contract.
-            unsafe {
-                let out = start.add(i);
-                out.write(if write == Write::Add { out.read() + value } else { value });
-            }
-        }
+        let out = Out::new(out.as_mut_ptr(), self.outputs, self.bias.as_deref(), write);
+        split(self.outputs, threads_for(rows * self.inputs * self.outputs), |panels| {
+            Arch::new().dispatch(Part { weights: self, x, out, panels });
+        });
     }
 }
 
@@ -164,9 +99,8 @@ impl Out {
 struct Part<'a, T: WeightWord> {
     weights: &'a PackedF32<T>,
     x: &'a [f32],
-    out: Out,
-    panels: std::ops::Range<usize>,
-    write: Write,
+    out: Out<'a>,
+    panels: Range<usize>,
 }
 
 impl<T: WeightWord> WithSimd for Part<'_, T> {
@@ -301,12 +235,9 @@ impl<T: WeightWord> Part<'_, T> {
     /// Writes one row's outputs of a panel.
     #[inline(always)]
     fn store(&self, row: usize, panel: usize, result: &[f32; PANEL]) {
-        let column = panel * PANEL;
-        let n = PANEL.min(self.weights.outputs - column);
-        let bias = self.weights.bias.as_ref().map(|b| &b[column..column + n]);
-        // SAFETY: `row` is below R and `column + n` at most `outputs`; no other part touches these
-        // columns (ranges of panels are disjoint), and `apply` holds the only reference to the whole.
-        unsafe { self.out.write((row, column), &result[..n], bias, self.write) };
+        // SAFETY: `row` is below R; no other part writes these columns (ranges of panels are disjoint), and
+        // `apply` holds the only reference to the whole.
+        unsafe { self.out.store(row, panel, result) };
     }
 }
 

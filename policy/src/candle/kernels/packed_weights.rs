@@ -5,7 +5,9 @@ use candle_core::DType;
 use half::{bf16, f16};
 
 use super::packed_bf16::PackedBf16;
-use super::packed_f32::{PackedF32, Write};
+use super::packed_f32::PackedF32;
+use super::packed_int8::PackedInt8;
+use super::panels::Write;
 use crate::Dtype;
 
 /// A weight matrix `[outputs, inputs]` with an optional bias.
@@ -18,6 +20,8 @@ pub(crate) enum PackedWeights {
     F32OfF16(PackedF32<f16>),
     /// Stored and multiplied in bf16, summed in f32.
     Bf16(PackedBf16),
+    /// Stored and multiplied in int8, summed in f32.
+    Int8(PackedInt8),
 }
 
 /// Calls a method that all variants have.
@@ -28,6 +32,7 @@ macro_rules! each {
             PackedWeights::F32OfBf16($weights) => $call,
             PackedWeights::F32OfF16($weights) => $call,
             PackedWeights::Bf16($weights) => $call,
+            PackedWeights::Int8($weights) => $call,
         }
     };
 }
@@ -42,6 +47,7 @@ impl PackedWeights {
         bias: Option<Vec<f32>>,
     ) -> Self {
         match (dtype, stored) {
+            (Dtype::Int8, _) => Self::Int8(PackedInt8::zeros(outputs, inputs, bias)),
             (Dtype::Bf16, _) => Self::Bf16(PackedBf16::zeros(outputs, inputs, bias)),
             (_, DType::BF16) => Self::F32OfBf16(PackedF32::zeros(outputs, inputs, bias)),
             (_, DType::F16) => Self::F32OfF16(PackedF32::zeros(outputs, inputs, bias)),
@@ -49,9 +55,9 @@ impl PackedWeights {
         }
     }
 
-    /// Whether products are computed in bf16.
-    pub(crate) fn in_bf16(&self) -> bool {
-        matches!(self, Self::Bf16(_))
+    /// Whether products are computed in bf16 or int8.
+    pub(crate) fn is_reduced(&self) -> bool {
+        matches!(self, Self::Bf16(_) | Self::Int8(_))
     }
 
     /// Packs the weights of the outputs from `first` on, row-major `[n, inputs]`.

@@ -49,7 +49,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other; each
+    /// Packs the weights of a checkpoint for products in `dtype` (f32, bf16 or int8), one after the other; each
     /// tensor is freed once it is packed. Everything except products and stored keys and values
     /// ([`on_cpu`]) is computed in f32.
     pub(crate) fn new(
@@ -169,9 +169,9 @@ pub(crate) struct OnCpu<W> {
     scratch: Scratch,
 }
 
-/// Creates a decoder with a KV cache of `slots` tokens, in the dtype of its weights.
+/// Creates a decoder with a KV cache of `slots` tokens: in f32 if products are computed in f32, otherwise in bf16.
 pub(crate) fn on_cpu(decoder: Arc<Decoder>, slots: usize) -> Box<dyn Forward> {
-    match decoder.head.in_bf16() {
+    match decoder.head.is_reduced() {
         false => Box::new(OnCpu::<f32>::new(decoder, slots)),
         true => Box::new(OnCpu::<u32>::new(decoder, slots)),
     }
