@@ -58,7 +58,8 @@ pub struct PreferencePair {
     pub chosen_logps: Vec<f32>,
     /// The same for `rejected_ids`.
     pub rejected_logps: Vec<f32>,
-    /// Whether the log-probabilities above may serve as those of the round-start reference: both sides were
+    /// Whether the log-probabilities above may serve as reference log-probabilities if the policy that sampled the pair
+    /// is the reference: both sides were
     /// sampled, not injected, at temperature 1 without top-k, top-p or min-p. Other samples are not trusted, because
     /// some servers report log-probabilities after the temperature.
     pub logps_exact: bool,

@@ -61,7 +61,7 @@ pub fn uct(q: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParentStats {
     /// Completed plus in-flight visits, except for simulations that are still at the parent: the one that is
-    /// selecting, and those that wait for the parent's expansion.
+    /// selecting, and those that waited for the parent's expansion and have not moved on yet.
     pub visits: u64,
     /// V of the parent's state.
     pub v: f64,

@@ -7,7 +7,7 @@
 //!
 //! The resulting tree does not depend on the order in which policy responses arrive. With W simulations in
 //! flight (`leaves_in_flight`), simulation k (from 0) starts after exactly the backups of simulations
-//! 0 to k - W; a commit waits until all simulations are backed up. Simulations are backed up in the order in
+//! 0 to k - W, and of all simulations before the last commit: a commit waits until all are backed up. Simulations are backed up in the order in
 //! which they started. Simulations that arrive at a node whose expansion is pending wait there. When the expansion is
 //! complete, they resume in the order in which they started. Each sees new children plus the in-flight visits of the
 //! simulations that resumed before it, so its selection depends on this order alone and not on when the response

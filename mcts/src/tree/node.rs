@@ -28,21 +28,21 @@ const REFRESH: u64 = 1 << 48;
 pub(super) struct Node {
     /// Cached score terms `q` and `u` ([`ScoreTerms`], as bits), computed from the fields below and used for
     /// selection by the walkers of `grow_shared` (several threads on one tree: `mcts countdown`). Relaxed, the last
-    /// writer wins; may be stale while several threads update the node. Stale terms only change which child is
-    /// selected, never visits or values, so loom does not track them.
+    /// writer wins; may be stale while several threads update the node. Stale terms may select another
+    /// child; they never enter stored visits or values, so loom does not track them.
     score_terms: [UntrackedU32; 2],
 
     // The state only ever moves forward: unexpanded -> expanding -> expanded, or -> terminal if the expansion finds
     // no child. A step that ends a solution is terminal from the start.
     /// From the highest bits: state (2 bits), whether the node is in the shared top (1), number of the thread
-    /// that has locked it ([`OWNER_BITS`]), whether the children lie in two chunks (1), number of children
-    /// ([`COUNT_BITS`]), id of the first child (32). Claims and locks are made by compare-exchange. Expanded
-    /// and unlocked states are stored with Release, which pairs with the Acquire of every load.
+    /// that has locked it ([`OWNER_BITS`]), whether the children lie in two chunks of the arena (1), number of children
+    /// ([`COUNT_BITS`]), id of the first child (32). Claims and locks are made by compare-exchange. Stores
+    /// that expand, end or unlock a node are Release and pair with the Acquire of [`Node::link`].
     link: AtomicU64,
 
     // Additions commute: they may come in any order.
     /// From the highest bits: announcements without a visit (16 bits, wrapping), completed visits (32),
-    /// in-flight visits (16). Relaxed if nothing is published. A backup that recomputes V adds with AcqRel. An
+    /// in-flight visits (16). Relaxed, except for announcements: a backup that recomputes V adds with AcqRel. An
     /// announcement either completes visits or adds 1 to the top field, so the upper 48 bits change with every
     /// announcement and serve as its number (`Tree::refresh`).
     counts: AtomicU64,

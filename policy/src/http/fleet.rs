@@ -21,8 +21,8 @@ use super::server::Server;
 /// hashed to choose a server. The same number as in the engine's router.
 const ROUTE_TOKENS: usize = 24;
 
-/// A prefix stays with its server until that server's load exceeds that of the least busy one by this many
-/// requests, relative to their limits.
+/// A prefix stays with its server until that server has this many requests more than it would have if it were as
+/// busy, per slot, as the least busy one.
 const AFFINITY_SLACK: usize = 16;
 
 /// First pause after a failure; it doubles up to the longest.

@@ -1,7 +1,7 @@
 //! Finds the best number of requests in flight for a server from its throughput.
 //!
 //! Hill climbing on throughput: the limit is doubled while doubling it raises throughput by at least 10 %, and halved
-//! while halving it costs less than 8 %. Rules based on latency (TCP Vegas, the
+//! while the higher limit gains at most 8 % over the lower one. Rules based on latency (TCP Vegas, the
 //! gradient algorithm of Netflix's concurrency-limits) would stop too early: with continuous batching, more
 //! requests in flight raise the latency of each request and still raise the throughput. Throughput is counted
 //! in tokens, because the time of a request depends on its tokens; a judge's question has only one.
@@ -22,8 +22,8 @@ const ANSWERS_PER_SLOT: usize = 4;
 const LEAST_ANSWERS: usize = 64;
 
 /// Gains in throughput as shares of the increase in requests in flight; 0.1 means that a doubling brings 10 %. A
-/// higher limit on trial is kept if its gain is at least `WORTH_RAISING`, a lower one if the higher limit gains at most
-/// `WORTH_KEEPING` over it.
+/// higher limit on trial is kept if its gain is at least `WORTH_RAISING`, a lower one unless the higher limit gains more
+/// than `WORTH_KEEPING` over it.
 const WORTH_RAISING: f64 = 0.1;
 const WORTH_KEEPING: f64 = 0.08;
 /// Share below which a gain may be noise: the lower limit is tried again before the next higher one.
@@ -158,8 +158,8 @@ impl ConcurrencyLimit {
         window.answers += 1;
         window.tokens += PROMPT_TOKENS;
         window.in_flight += in_flight.min(self.limit) as u64;
-        // Windows hold whole rounds, so that servers that answer all requests at once are measured without a
-        // remainder.
+        // The number of answers is a multiple of the limit, so that servers that answer all requests at once are
+        // measured without a remainder.
         let rounds = ANSWERS_PER_SLOT.max(LEAST_ANSWERS.div_ceil(self.limit));
         if window.answers < rounds * self.limit || now <= window.begun {
             return;

@@ -107,8 +107,8 @@ pub enum PreferenceLoss {
     /// DPO on length-normalised log-ratios (Tulu 3, arXiv:2411.15124).
     SigmoidNorm,
     /// DPO with a margin of `kappa * (Q_c - Q_r)` (the adaptive margin of Secrets of RLHF II,
-    /// arXiv:2401.06080). Siblings share their parent, so the value gap is a difference of advantages, as in
-    /// the regret-based preference model of Contrastive Preference Learning (arXiv:2310.13639).
+    /// arXiv:2401.06080). Siblings share their parent, so the value gap is the difference of their
+    /// Q - V(parent), as in the regret-based preference model of Contrastive Preference Learning (arXiv:2310.13639).
     Margin {
         /// Margin per unit of value gap.
         kappa: f64,

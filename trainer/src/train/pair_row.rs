@@ -74,7 +74,7 @@ impl<'a> PairRow<'a> {
         }
     }
 
-    /// Weight in the mean of a step's loss; a joint pair counts as one pair.
+    /// Weight in the mean of an optimizer step's loss; a joint pair counts as one pair.
     pub(super) fn weight(self) -> f64 {
         self.siblings().map_or(1.0, |pair| pair.weight)
     }

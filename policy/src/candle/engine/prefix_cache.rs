@@ -43,8 +43,8 @@ pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
     vacant: Vec<CacheNode>,
     clock: u64,
-    /// Hashes of evicted continuations, for the statistics of recomputed tokens: of each evicted leaf, the token prefix
-    /// up to and including the leaf's first token.
+    /// One hash per evicted leaf, to count recomputed tokens: that of all tokens from the root up to and including the
+    /// leaf's first token.
     evicted: HashSet<u64>,
 }
 
@@ -169,8 +169,8 @@ impl PrefixCache {
         self.evicted.insert(hash);
     }
 
-    /// Returns whether `ids` without its last token was once continued in the cache by that token, and this
-    /// continuation was evicted. May return false after many evictions.
+    /// Returns whether a leaf whose first token is the last of `ids` was once evicted; `ids` are all tokens from the
+    /// root. Used with the first token that is missing in the cache. May return false after many evictions.
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
         !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }
