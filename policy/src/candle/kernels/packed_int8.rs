@@ -19,6 +19,9 @@ use super::simd::dispatch;
 /// Largest absolute value of a quantised number.
 const MOST: f32 = 127.0;
 
+/// 1.5 * 2^23: adding it rounds a small number to an integer (ties to even) in the lowest bits of the mantissa.
+const MAGIC: f32 = 12_582_912.0;
+
 /// A weight matrix `[outputs, inputs]` in int8, with an optional bias.
 pub(crate) struct PackedInt8 {
     /// `[ceil(outputs / PANEL), ceil(inputs / BLOCK), WEIGHT_WORDS]`. Padding is 0.
@@ -43,22 +46,31 @@ impl PackedInt8 {
     /// weights of a `Q8_0` checkpoint lie exactly on the steps. Such weights are unchanged.
     pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
-            for (block, values) in row.chunks(BLOCK).enumerate() {
-                let (words, lane) = (self.block(output, block), output % PANEL);
-                let (scale, inverse) = scales(values);
-                let words = &mut self.words[words];
-                words[QUADS * PANEL + lane] = scale.to_bits();
-                for (quad, values) in values.chunks(4).enumerate() {
-                    let draws = mix((output as u64) << 32 | (block * QUADS + quad) as u64);
-                    let mut bytes = [0; 4];
-                    for (i, value) in values.iter().enumerate() {
-                        // 16 random bits per weight, as a number in [0, 1).
-                        let draw = f32::from((draws >> (16 * i)) as u16) / 65_536.0;
-                        let rounded = (value * inverse + draw).floor().clamp(-MOST, MOST);
-                        bytes[i] = (rounded as i8).cast_unsigned();
-                    }
-                    words[quad * PANEL + lane] = u32::from_le_bytes(bytes);
+            dispatch(
+                #[inline(always)]
+                || self.pack_row(output, row),
+            );
+        }
+    }
+
+    /// Packs the weights of one output.
+    #[inline(always)]
+    fn pack_row(&mut self, output: usize, row: &[f32]) {
+        for (block, values) in row.chunks(BLOCK).enumerate() {
+            let (words, lane) = (self.block(output, block), output % PANEL);
+            let (scale, inverse) = scales(values);
+            let words = &mut self.words[words];
+            words[QUADS * PANEL + lane] = scale.to_bits();
+            for (quad, values) in values.chunks(4).enumerate() {
+                let draws = mix((output as u64) << 32 | (block * QUADS + quad) as u64);
+                let mut bytes = [0; 4];
+                for (i, value) in values.iter().enumerate() {
+                    // 16 random bits per weight, as a number in [0, 1).
+                    let draw = f32::from((draws >> (16 * i)) as u16) / 65_536.0;
+                    let rounded = (value * inverse + draw).floor().clamp(-MOST, MOST);
+                    bytes[i] = (rounded as i8).cast_unsigned();
                 }
+                words[quad * PANEL + lane] = u32::from_le_bytes(bytes);
             }
         }
     }
@@ -148,13 +160,17 @@ fn quantise_row(words: &mut [u32], x: &[f32]) {
         let mut block = [0f32; BLOCK];
         block[..values.len()].copy_from_slice(values);
         let (scale, inverse) = scales(&block);
-        let quantised = block.map(|value| (value * inverse).round_ties_even() as i32);
-        let (quads, _) = quantised.as_chunks::<4>();
-        for (word, quad) in words.iter_mut().zip(quads) {
-            *word = u32::from_le_bytes(quad.map(|q| (q as i8).cast_unsigned()));
+        let (mut bytes, mut sum) = ([0u8; BLOCK], 0);
+        for (byte, value) in bytes.iter_mut().zip(&block) {
+            // The sum is rounded to an integer, whose lowest byte is that of the rounded value.
+            *byte = (value * inverse + MAGIC).to_bits() as u8;
+            sum += i32::from(byte.cast_signed());
+        }
+        for (word, quad) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*quad);
         }
         words[QUADS] = scale.to_bits();
-        words[QUADS + 1] = quantised.iter().sum::<i32>().cast_unsigned();
+        words[QUADS + 1] = sum.cast_unsigned();
     }
 }
 
