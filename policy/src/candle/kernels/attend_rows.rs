@@ -1,7 +1,8 @@
 //! Attention of single rows, each over keys and values in scattered slots.
 //!
 //! H heads, K key/value heads, D head size, R rows. Rows are processed in groups, tile by tile of
-//! positions, so that keys and values of a common prefix are fetched once per group. Within a row,
+//! positions, so that keys and values of a common prefix are fetched once per group. Query heads that share a
+//! key/value head are processed together, so that each of its keys and values is loaded once for them. Within a row,
 //! positions are reduced in order and in the same way for every length. So the result depends only on the
 //! row's query and on the keys and values that the row attends to.
 //!
@@ -9,6 +10,7 @@
 //! `part` selects one of the two.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -26,6 +28,12 @@ const TILE: usize = 8;
 
 /// Number of partial sums of a dot product.
 const PARTIAL: usize = 16;
+
+/// Maximum number of query heads that are processed together with SIMD registers of `lanes` values: the sums of
+/// all of them, four registers per head, must fit in the registers.
+const fn most_heads(lanes: usize) -> usize {
+    if lanes >= 16 { 4 } else { 2 }
+}
 
 /// The queries of one row and the slots that the row attends to.
 #[derive(Clone, Copy)]
@@ -79,6 +87,30 @@ pub(crate) fn attended_values(heads: usize, positions: usize) -> usize {
     GROUP * heads * positions
 }
 
+/// Evaluates `$body` with the constant `$H` set to a number of heads of at most 4.
+macro_rules! with_count {
+    ($count:expr, $H:ident => $body:block) => {
+        match $count {
+            1 => {
+                const $H: usize = 1;
+                $body
+            }
+            2 => {
+                const $H: usize = 2;
+                $body
+            }
+            3 => {
+                const $H: usize = 3;
+                $body
+            }
+            _ => {
+                const $H: usize = 4;
+                $body
+            }
+        }
+    };
+}
+
 /// Rows that are processed together.
 struct Group<'a, W> {
     out: &'a mut [f32],
@@ -92,46 +124,75 @@ impl<W: KvWord> WithSimd for Group<'_, W> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Stored { heads, kv_heads, d, .. } = *self.stored;
-        let per = heads / kv_heads;
+        let shape = (heads, kv_heads, most_heads(S::F32_LANES));
         let longest = self.queries.iter().map(|q| q.slots.len()).max().unwrap_or(0);
         let mut weights = WEIGHTS.take();
         // Old content is never read: every entry is written before it is read.
         weights.resize(self.queries.len() * heads * longest, 0.0);
-        for_each_tile(self.queries, longest, heads, |row, head, tile| {
-            let Query { q, slots } = self.queries[row];
-            let weights = &mut weights[(row * heads + head) * longest..][tile.clone()];
-            let q = &q[head * d..(head + 1) * d];
-            self.stored.scores(simd, q, &slots[tile], head / per, weights);
-        });
+        for_each_tile(
+            self.queries,
+            longest,
+            shape,
+            #[inline(always)]
+            |row, at, tile| {
+                let Query { q, slots } = self.queries[row];
+                let out = &mut weights[(row * heads + at.first) * longest + tile.start..];
+                let (q, slots) = (&q[at.first * d..][..at.count * d], &slots[tile]);
+                with_count!(at.count, H => {
+                    self.stored.scores::<S, H>(simd, q, slots, at.kv_head, (out, longest));
+                });
+            },
+        );
         for (row, query) in self.queries.iter().enumerate() {
             for head in 0..heads {
                 softmax(&mut weights[(row * heads + head) * longest..][..query.slots.len()]);
             }
         }
         self.out.fill(0.0);
-        for_each_tile(self.queries, longest, heads, |row, head, tile| {
-            let slots = &self.queries[row].slots[tile.clone()];
-            let weights = &weights[(row * heads + head) * longest..][tile];
-            let out = &mut self.out[(row * heads + head) * d..][..d];
-            self.stored.mix(simd, weights, slots, head / per, out);
-        });
+        for_each_tile(
+            self.queries,
+            longest,
+            shape,
+            #[inline(always)]
+            |row, at, tile| {
+                let weights = &weights[(row * heads + at.first) * longest + tile.start..];
+                let slots = &self.queries[row].slots[tile];
+                let out = &mut self.out[(row * heads + at.first) * d..][..at.count * d];
+                with_count!(at.count, H => {
+                    self.stored.mix::<S, H>(simd, (weights, longest), slots, at.kv_head, out);
+                });
+            },
+        );
         WEIGHTS.set(weights);
     }
 }
 
-/// Calls `f` for every (row, head, tile of positions), tiles outermost.
+/// Adjacent query heads that share a key/value head.
+#[derive(Clone, Copy)]
+struct Heads {
+    first: usize,
+    count: usize,
+    kv_head: usize,
+}
+
+/// Calls `f` for every (row, heads, tile of positions), tiles outermost. `shape` is H, K and the maximum number of
+/// heads per call.
 #[inline(always)]
 fn for_each_tile(
     queries: &[Query],
     longest: usize,
-    heads: usize,
-    mut f: impl FnMut(usize, usize, std::ops::Range<usize>),
+    (heads, kv_heads, most): (usize, usize, usize),
+    mut f: impl FnMut(usize, Heads, Range<usize>),
 ) {
+    let per = heads / kv_heads;
     for from in (0..longest).step_by(TILE) {
         for (row, query) in queries.iter().enumerate() {
             let tile = from.min(query.slots.len())..(from + TILE).min(query.slots.len());
-            for head in 0..heads {
-                f(row, head, tile.clone());
+            for kv_head in 0..kv_heads {
+                for first in (0..per).step_by(most) {
+                    let (first, count) = (kv_head * per + first, most.min(per - first));
+                    f(row, Heads { first, count, kv_head }, tile.clone());
+                }
             }
         }
     }
@@ -148,71 +209,102 @@ impl<W: KvWord> Stored<'_, W> {
         (slot as usize * self.kv_heads + head) * self.words()
     }
 
-    /// Computes the scaled products of one query head with the keys in `slots`.
+    /// Computes the scaled products of H query heads, `[H, D]`, with the keys in `slots`. The scores of a head follow
+    /// those of the previous head after `stride` values.
     #[inline(always)]
-    fn scores<S: Simd>(&self, simd: S, q: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
+    fn scores<S: Simd, const H: usize>(
+        &self,
+        simd: S,
+        q: &[f32],
+        slots: &[u32],
+        kv_head: usize,
+        (out, stride): (&mut [f32], usize),
+    ) {
         let scale = (self.d as f32).sqrt().recip();
-        for (score, &slot) in out.iter_mut().zip(slots) {
-            let key = &self.keys[self.at(slot, head)..][..self.words()];
-            *score = dot(simd, q, key) * scale;
-        }
-    }
-
-    /// Adds the values in `slots`, multiplied by their weights, to one head of the result.
-    #[inline(always)]
-    fn mix<S: Simd>(&self, simd: S, weights: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
-        for (part, out) in out.chunks_exact_mut(self.words()).enumerate() {
-            self.mix_part(simd, (weights, slots), (head, part), out);
-        }
-    }
-
-    /// Computes [`Self::mix`] for one part of the words.
-    #[inline(always)]
-    fn mix_part<S: Simd>(
-        &self,
-        simd: S,
-        (weights, slots): (&[f32], &[u32]),
-        (head, part): (usize, usize),
-        out: &mut [f32],
-    ) {
-        let (mut from, lanes) = (0, S::F32_LANES);
-        while out.len() - from >= 4 * lanes {
-            let at = (head, part, from);
-            self.columns::<S, 4>(simd, (weights, slots), at, &mut out[from..]);
-            from += 4 * lanes;
-        }
-        while out.len() - from >= lanes {
-            let at = (head, part, from);
-            self.columns::<S, 1>(simd, (weights, slots), at, &mut out[from..]);
-            from += lanes;
-        }
-        for (i, out) in out.iter_mut().enumerate().skip(from) {
-            for (w, &slot) in weights.iter().zip(slots) {
-                *out += w * self.values[self.at(slot, head) + i].value(part);
+        for (position, &slot) in slots.iter().enumerate() {
+            let key = &self.keys[self.at(slot, kv_head)..][..self.words()];
+            let dots: [f32; H] = dots(simd, q, key);
+            for head in 0..H {
+                out[head * stride + position] = dots[head] * scale;
             }
         }
     }
 
-    /// Computes [`Self::mix_part`] for C SIMD registers, beginning at word `from` of the head.
+    /// Adds the values in `slots`, multiplied by their weights, to H heads of the result, `[H, D]`. The weights of a
+    /// head follow those of the previous head after `stride` values.
     #[inline(always)]
-    fn columns<S: Simd, const C: usize>(
+    fn mix<S: Simd, const H: usize>(
         &self,
         simd: S,
-        (weights, slots): (&[f32], &[u32]),
-        (head, part, from): (usize, usize, usize),
+        (weights, stride): (&[f32], usize),
+        slots: &[u32],
+        kv_head: usize,
         out: &mut [f32],
     ) {
-        let (out, _) = S::as_mut_simd_f32s(out);
-        let mut sums: [S::f32s; C] = std::array::from_fn(|c| out[c]);
-        for (w, &slot) in weights.iter().zip(slots) {
-            let words = &self.values[self.at(slot, head) + from..][..C * S::F32_LANES];
-            let w = simd.splat_f32s(*w);
+        let (words, lanes) = (self.words(), S::F32_LANES);
+        for part in 0..W::VALUES {
+            let mut from = 0;
+            while words - from >= 4 * lanes {
+                let at = (kv_head, part, from);
+                self.columns::<S, H, 4>(simd, (weights, stride), slots, at, out);
+                from += 4 * lanes;
+            }
+            while words - from >= 2 * lanes {
+                let at = (kv_head, part, from);
+                self.columns::<S, H, 2>(simd, (weights, stride), slots, at, out);
+                from += 2 * lanes;
+            }
+            while words - from >= lanes {
+                let at = (kv_head, part, from);
+                self.columns::<S, H, 1>(simd, (weights, stride), slots, at, out);
+                from += lanes;
+            }
+            for head in 0..H {
+                let weights = &weights[head * stride..];
+                for (i, out) in
+                    out[head * self.d + part * words..][..words].iter_mut().enumerate().skip(from)
+                {
+                    for (w, &slot) in weights.iter().zip(slots) {
+                        *out += w * self.values[self.at(slot, kv_head) + i].value(part);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Computes [`Self::mix`] for C SIMD registers of each head, beginning at word `from` of the part.
+    #[inline(always)]
+    fn columns<S: Simd, const H: usize, const C: usize>(
+        &self,
+        simd: S,
+        (weights, stride): (&[f32], usize),
+        slots: &[u32],
+        (kv_head, part, from): (usize, usize, usize),
+        out: &mut [f32],
+    ) {
+        let (lanes, base) = (S::F32_LANES, part * self.words() + from);
+        let mut sums = [[simd.splat_f32s(0.0); C]; H];
+        for head in 0..H {
+            let (old, _) = S::as_simd_f32s(&out[head * self.d + base..][..C * lanes]);
+            sums[head].copy_from_slice(&old[..C]);
+        }
+        for (position, &slot) in slots.iter().enumerate() {
+            let words = &self.values[self.at(slot, kv_head) + from..][..C * lanes];
+            let mut values = [simd.splat_f32s(0.0); C];
             for c in 0..C {
-                let values = W::load(simd, &words[c * S::F32_LANES..], part);
-                sums[c] = simd.add_f32s(sums[c], simd.mul_f32s(w, values));
+                values[c] = W::load(simd, &words[c * lanes..], part);
+            }
+            for head in 0..H {
+                let weight = simd.splat_f32s(weights[head * stride + position]);
+                for c in 0..C {
+                    sums[head][c] = simd.add_f32s(sums[head][c], simd.mul_f32s(weight, values[c]));
+                }
             }
         }
-        out[..C].copy_from_slice(&sums);
+        for head in 0..H {
+            let (new, _) = S::as_mut_simd_f32s(&mut out[head * self.d + base..][..C * lanes]);
+            new[..C].copy_from_slice(&sums[head]);
+        }
     }
 }
 
@@ -229,32 +321,43 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// Dot product of a query head with a key, with 16 partial sums that are folded by halving: the same bits
-/// for any register width.
+/// Dot products of H query heads, `[H, D]`, with a key, each with 16 partial sums that are folded by halving: the
+/// same bits for any register width and number of heads.
 #[inline(always)]
-fn dot<S: Simd, W: KvWord>(simd: S, q: &[f32], key: &[W]) -> f32 {
-    let parts = PARTIAL / S::F32_LANES;
-    let whole = key.len() / PARTIAL * PARTIAL;
-    let mut sums = [simd.splat_f32s(0.0); PARTIAL];
-    let mut rest = 0f32;
-    for (part, q) in q.chunks_exact(key.len()).enumerate() {
-        let (x, _) = S::as_simd_f32s(&q[..whole]);
-        for (x, key) in x.chunks_exact(parts).zip(key.chunks_exact(PARTIAL)) {
+fn dots<S: Simd, W: KvWord, const H: usize>(simd: S, q: &[f32], key: &[W]) -> [f32; H] {
+    let (lanes, parts) = (S::F32_LANES, PARTIAL / S::F32_LANES);
+    let (words, d) = (key.len(), key.len() * W::VALUES);
+    let whole = words / PARTIAL * PARTIAL;
+    let mut sums = [[simd.splat_f32s(0.0); PARTIAL]; H];
+    let mut dots = [0f32; H];
+    for part in 0..W::VALUES {
+        for from in (0..whole).step_by(PARTIAL) {
             for i in 0..parts {
-                let values = W::load(simd, &key[i * S::F32_LANES..], part);
-                sums[i] = simd.add_f32s(sums[i], simd.mul_f32s(x[i], values));
+                let at = from + i * lanes;
+                let values = W::load(simd, &key[at..], part);
+                for head in 0..H {
+                    let (x, _) = S::as_simd_f32s(&q[head * d + part * words + at..][..lanes]);
+                    sums[head][i] = simd.add_f32s(sums[head][i], simd.mul_f32s(x[0], values));
+                }
             }
         }
-        rest += q[whole..].iter().zip(&key[whole..]).map(|(x, y)| x * y.value(part)).sum::<f32>();
-    }
-    let mut half = parts / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] = simd.add_f32s(sums[i], sums[i + half]);
+        for head in 0..H {
+            let q = &q[head * d + part * words..][..words];
+            let products = q[whole..].iter().zip(&key[whole..]).map(|(x, y)| x * y.value(part));
+            dots[head] += products.sum::<f32>();
         }
-        half /= 2;
     }
-    simd.reduce_sum_f32s(sums[0]) + rest
+    for head in 0..H {
+        let mut half = parts / 2;
+        while half > 0 {
+            for i in 0..half {
+                sums[head][i] = simd.add_f32s(sums[head][i], sums[head][i + half]);
+            }
+            half /= 2;
+        }
+        dots[head] = simd.reduce_sum_f32s(sums[head][0]) + dots[head];
+    }
+    dots
 }
 
 #[cfg(test)]
