@@ -50,7 +50,7 @@ pub struct Message {
     pub content: String,
 }
 
-/// Content of one side, or of the prompt.
+/// Content of one side, or of the prompt: a text or a list of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// Plain text.
@@ -71,7 +71,8 @@ pub struct TextPreference {
     pub chosen: Turn,
     /// The worse side, of the prompt's kind.
     pub rejected: Turn,
-    /// Why the chosen side is better (column `rationale`); `None` if that column is not text.
+    /// Why the chosen side is better (column `rationale`); trimmed; `None` if that column is absent, blank or not
+    /// text.
     pub rationale: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub enum Split {
     Train,
     /// For choosing settings, rounds and checkpoints.
     Validation,
-    /// Evaluated once; the result influences nothing.
+    /// Held out to measure the result, once. A run whose test problems come from another file trains on it.
     Test,
 }
 

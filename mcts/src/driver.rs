@@ -88,7 +88,7 @@ pub struct SearchSummary {
     #[serde(default)]
     pub undecided: BTreeMap<String, u64>,
     /// Number of requests to the policy (candidates, judgements, log-probabilities, hidden states), including
-    /// those of unfinished trees.
+    /// those of skipped and unfinished trees.
     pub model_calls: u64,
     /// Number of tokens of these trees that must be computed at least once; see
     /// [`TreeRecord::unique_tokens`].
@@ -239,7 +239,8 @@ struct Shared<'a> {
     config: &'a SearchConfig,
     options: &'a RunOptions,
     probe: Option<&'a StateProbe>,
-    /// Set when the search has failed. Responses may then never arrive, so no worker should wait for them.
+    /// Set when the delivery ends, for whatever reason. Responses may then never arrive, so no worker should wait for
+    /// them.
     stop: &'a AtomicBool,
 }
 

@@ -3,8 +3,9 @@
 //! Notation of arXiv:2405.00451, section 2.1: O is the outcome and C the self-evaluation. R(s) = O(s) + C(s)
 //! scores state s by itself, without what follows it, so R is known as soon as the step is sampled. The
 //! reward of the step from s to s' is r = R(s') - R(s). V, the value of s with what follows it, and Q are
-//! backed up from r in the tree. Options of [`ValueConfig`] that deviate from the
-//! paper follow the authors' code, except the false-equation penalty, which is our own.
+//! backed up from r in the tree. The options used here that deviate from the
+//! paper follow the authors' code, except the false-equation penalty and scores of verifier commands, which are
+//! additions of this program.
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
@@ -107,8 +108,8 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     config.arithmetic * (1.0 - true_share(step).unwrap_or(1.0))
 }
 
-/// C: a verifier command's score if there is one, otherwise the self-evaluation, or its default if it is
-/// unknown or switched off. `depth_decay` and `inherit_zero` apply to self-evaluations only, not to a
+/// C: a verifier command's score if there is one, otherwise the self-evaluation: `unknown` if there is no
+/// judgement, `unasked` if self-evaluation is off. `depth_decay` and `inherit_zero` apply to self-evaluations only, not to a
 /// verifier command's score.
 fn confidence(config: &ValueConfig, evaluation: Evaluation) -> f64 {
     let Evaluation { verifier_score, self_evaluation, depth } = evaluation;
@@ -127,8 +128,8 @@ fn confidence(config: &ValueConfig, evaluation: Evaluation) -> f64 {
     }
 }
 
-/// O: +1 for a correct solution, -1 for a wrong one, modified by `own_reasoning_bonus` and
-/// `choice_guard` as in the authors' code.
+/// O: -1 for a wrong solution; +1 for a correct one, modified by `own_reasoning_bonus` and `choice_guard` as in
+/// the authors' code.
 fn outcome(
     config: &ValueConfig,
     problem: &Problem,

@@ -163,12 +163,17 @@ fn ends_at(boundary: &Boundary, tokens: usize, text: &str) -> bool {
     match boundary {
         Boundary::End | Boundary::Lines => false,
         Boundary::Newline => visible.contains('\n'),
-        Boundary::Sentence | Boundary::Tokens(_) => {
-            visible.contains('\n') || ends_sentence(visible.trim_end())
-        }
+        Boundary::Sentence => visible.contains('\n') || ends_sentence(visible.trim_end()),
+        // The step may have line breaks and sentence ends before its minimum length, so only its end counts.
+        Boundary::Tokens(_) => ends_line(visible) || ends_sentence(visible.trim_end()),
         Boundary::Marker(marker) => !marker.is_empty() && visible.contains(marker.as_str()),
         Boundary::Paragraph => ends_part(tokens, visible),
     }
+}
+
+/// Whether only white space follows the last line break.
+fn ends_line(text: &str) -> bool {
+    text[text.trim_end().len()..].contains('\n')
 }
 
 /// Whether a self-contained part of a solution ends with `text`: a paragraph, or lines that are long

@@ -1,7 +1,7 @@
 //! An append-only log of everything that a policy answered, and a policy that writes one.
 //!
-//! A search is deterministic. So a search that is run again with its log sends the same requests and gets
-//! the same answers without the model, up to where it was interrupted. The log has one JSON object per
+//! Given the same answers, a search sends the same requests. So a search that is run again with its log gets the
+//! same answers without the model, up to the request at which it was interrupted. The log has one JSON object per
 //! line, which is written in one call before the answer is passed on. If `kill -9` left the last line
 //! truncated, it is removed when the log is opened again.
 

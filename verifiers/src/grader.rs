@@ -26,7 +26,7 @@ pub enum Form {
     Truncated,
 }
 
-/// One comparison to make.
+/// An answer and the reference to compare it with.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     /// The reference.
@@ -57,7 +57,7 @@ pub struct Graded {
     /// The rule that found the answer.
     pub rule: Source,
     /// Why the verdict is undecided; [`Reason::NoAnswer`] or [`Reason::Truncated`] for a missing answer,
-    /// whose verdict is different. `None` otherwise.
+    /// whose verdict is [`Verdict::Different`]. `None` otherwise.
     pub reason: Option<Reason>,
 }
 
@@ -71,8 +71,8 @@ impl Graded {
         Self { verdict, rule, reason }
     }
 
-    /// Result for a text without a readable answer. A text that states no answer is different from every
-    /// reference; an answer that cannot be read is undecided.
+    /// Result for a text without a readable answer. The verdict of a text that states no answer is
+    /// [`Verdict::Different`]; an answer that cannot be read is undecided.
     fn missing(reason: Reason) -> Self {
         let verdict = match reason {
             Reason::NoAnswer | Reason::Truncated => Verdict::Different,
@@ -126,7 +126,7 @@ impl Grader {
         Self { rules, ..Self::default() }
     }
 
-    /// Grades one pair.
+    /// Grades one answer against its reference.
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
         // A program that reads the answer later may stop at a NUL and so see another answer.

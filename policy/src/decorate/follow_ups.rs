@@ -145,7 +145,7 @@ fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>, count:
         let count = count.max(1) as u64;
         let (group, part) = (request_id / count, (request_id % count) as usize);
         let result = match pending.get_mut(&group) {
-            Some(mut waiting) => waiting.file(part, result),
+            Some(mut waiting) => waiting.store(part, result),
             // The score of another follow-up failed, and the request was answered.
             None => continue,
         };
@@ -159,7 +159,7 @@ fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>, count:
 
 impl Pending {
     /// Stores the score of one follow-up. Returns the judgement once all scores are stored.
-    fn file(
+    fn store(
         &mut self,
         part: usize,
         result: Result<Response, PolicyError>,
@@ -176,7 +176,7 @@ impl Pending {
         self.usage += scores.usage;
         let means: Option<Vec<f64>> = self.means.iter().copied().collect();
         Ok(means.map(|means| {
-            // There are no labels here, so `mass` is 1 and a judgement is never unknown.
+            // No option letters are read here, so their `mass` counts as 1 and a judgement is never unknown.
             let correct = Some(approval(&means, self.approving));
             Response::Judgement(Judgement { correct, mass: 1.0, usage: self.usage })
         }))

@@ -226,7 +226,7 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
         CandlePolicy::new(&checkpoint, &LoadOptions { dtype, ..options(threads, max_batch) })
             .unwrap()
     };
-    for dtype in [Dtype::Bf16, Dtype::F32] {
+    for dtype in [Dtype::Bf16, Dtype::Int8, Dtype::F32] {
         let reference = answers(&engine(dtype, 1, 1));
         for (threads, max_batch) in [(1, 8), (1, 64), (2, 64), (3, 5)] {
             let policy = engine(dtype, threads, max_batch);
@@ -243,22 +243,40 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
 }
 
 #[test]
-fn log_probabilities_in_bf16_are_near_those_in_f32_and_the_identity_says_which() {
+fn log_probabilities_in_bf16_and_int8_are_near_those_in_f32_and_the_identity_says_which() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {});
     let engine =
         |dtype| CandlePolicy::new(&checkpoint, &LoadOptions { dtype, ..options(1, 8) }).unwrap();
-    let (full, half) = (engine(Dtype::F32), engine(Dtype::Bf16));
-    assert_eq!(format!("{}+bf16", full.identity()), half.identity());
-    let score = Score { prefix: [3, 4, 5].into(), continuation: (5..25).collect() };
-    let scores = |policy: &CandlePolicy| match call(policy, Request::Score(score.clone())) {
-        Ok(Response::Scores(scores)) => scores.logps,
-        other => panic!("{other:?}"),
+    let scores = |policy: &CandlePolicy| {
+        let score = Score { prefix: [3, 4, 5].into(), continuation: (5..25).collect() };
+        match call(policy, Request::Score(score)) {
+            Ok(Response::Scores(scores)) => scores.logps,
+            other => panic!("{other:?}"),
+        }
     };
-    let (full, half) = (scores(&full), scores(&half));
-    assert!(full != half);
-    let distance = full.iter().zip(&half).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(distance < 0.1, "{distance}");
+    let full = engine(Dtype::F32);
+    for (dtype, most) in [(Dtype::Bf16, 0.1), (Dtype::Int8, 0.2)] {
+        let reduced = engine(dtype);
+        assert_eq!(format!("{}+{dtype}", full.identity()), reduced.identity());
+        let (full, reduced) = (scores(&full), scores(&reduced));
+        assert!(full != reduced);
+        let distance = full.iter().zip(&reduced).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(distance < most, "{dtype}: {distance}");
+    }
+}
+
+#[test]
+fn log_probabilities_in_int8_do_not_count_as_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    for (dtype, exact) in [(Dtype::F32, true), (Dtype::Bf16, true), (Dtype::Int8, false)] {
+        let policy =
+            CandlePolicy::new(&checkpoint, &LoadOptions { dtype, ..options(1, 8) }).unwrap();
+        let Candidates { candidates, .. } =
+            candidates(call(&policy, propose(&[3, 4, 5], 0..4)).unwrap());
+        assert!(candidates.iter().all(|candidate| candidate.logps_exact == exact), "{dtype}");
+    }
 }
 
 /// Architectures with different attention: plain, with a sliding window, with biases, with norms of queries

@@ -68,8 +68,8 @@ pub struct RunPlan {
 pub struct Trial {
     /// Number of finished trees.
     pub trees: u64,
-    /// Number of trees, where an unfinished tree counts as the share of its simulations that were done. The
-    /// estimated time is therefore an upper bound.
+    /// Number of trees, where an unfinished tree counts as the share that was done of the most simulations that it
+    /// may need. Trees often need fewer, so the estimated time is an upper bound.
     pub searched: f64,
     /// Number of pairs extracted from the trees.
     pub pairs: u64,
@@ -107,10 +107,12 @@ pub struct Estimate {
 pub struct RoundMemory {
     /// Number of parameters of the model.
     pub parameters: u64,
+    /// Number of trained parameters: those of the adapter, or all.
+    pub trained: u64,
     /// During the search: program, weights, and the KV cache at its capacity, in bytes.
     pub search_bytes: u64,
-    /// During training: weights, gradients, two moments and a separate reference model, in bytes; activations
-    /// are not included.
+    /// During training: weights in f32, gradients and two moments of the trained weights, and with
+    /// `reference = "initial"` a second model, in bytes; activations are not included.
     pub training_bytes: u64,
 }
 
@@ -160,7 +162,7 @@ impl RunPlan {
         let pairs = scale(trial.pairs, finished);
         let epochs = config.dpo.epochs as f64;
         let steps = part(pairs as f64 * epochs, trial.trained).unwrap_or(0.0);
-        let trained = self.memory.map_or(0, |m| 4 * m.parameters) * u64::from(self.rounds);
+        let trained = self.memory.map_or(0, |m| 4 * m.trained) * u64::from(self.rounds);
         Some(Estimate {
             pairs,
             tokens: RoundTokens {
@@ -187,9 +189,13 @@ fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<RoundMemory>,
     let text = source.text("config.json")?;
     let model = ModelConfig::parse(&text).map_err(|e| source.error("config.json", e))?;
     let parameters = model.parameter_count() as u64;
-    let weights = 4 * parameters;
-    let reference = u64::from(config.reference == ReferenceKind::Initial);
-    Ok(Some(RoundMemory { parameters, search_bytes, training_bytes: weights * (4 + reference) }))
+    let lora = config.dpo.lora.as_ref();
+    let trained = lora.map_or(parameters, |lora| lora.parameter_count(&model) as u64);
+    let models = 1 + u64::from(config.reference == ReferenceKind::Initial);
+    // Gradients and two moments of trained weights; an adapter's own weights are beside the model's.
+    let per_trained = if lora.is_some() { 4 } else { 3 };
+    let training_bytes = 4 * (models * parameters + per_trained * trained);
+    Ok(Some(RoundMemory { parameters, trained, search_bytes, training_bytes }))
 }
 
 fn trial(

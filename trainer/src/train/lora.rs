@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use regrowth_policy::candle::{Adapter, Source};
+use regrowth_policy::candle::{Adapter, ModelConfig, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,14 @@ impl LoraConfig {
     pub fn of_rank(rank: usize) -> Self {
         let targets = ALL_LINEAR.map(str::to_owned).to_vec();
         Self { rank, alpha: 2.0 * rank as f64, dropout: 0.0, targets }
+    }
+
+    /// Returns the number of weights of an adapter for a model of this shape.
+    #[must_use]
+    pub fn parameter_count(&self, config: &ModelConfig) -> usize {
+        let shapes = config.tensor_shapes();
+        let targets = shapes.iter().filter(|(name, _)| self.module(name).is_some());
+        targets.map(|(_, shape)| self.rank * shape.iter().sum::<usize>()).sum()
     }
 
     /// Returns these settings at another rank, with the same targets and scale.

@@ -34,8 +34,8 @@ const GROUP: usize = 32;
 
 /// Source of the reference log-probabilities.
 pub enum Reference<'a> {
-    /// The log-probabilities recorded while sampling, if they are exact; otherwise a forward pass of the
-    /// model before the first step. Correct if the model is the one that sampled the pairs.
+    /// The log-probabilities recorded while sampling, if they are exact (`logps_exact`); otherwise a forward pass of
+    /// the model before the first step. Callers clear `logps_exact` of pairs that another policy sampled.
     RoundStart,
     /// A forward pass of this model.
     Model(&'a Model),
@@ -45,7 +45,7 @@ pub enum Reference<'a> {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     version: u32,
-    /// Hash of the weights, pairs and scope for which the log-probabilities were computed.
+    /// Hash of the weights, pairs and loss mask (`scope`) for which the log-probabilities were computed.
     key: String,
     /// Number of tokens of the forward passes.
     tokens: u64,

@@ -114,7 +114,7 @@ enum Reading {
     Other,
 }
 
-/// Reads a sentence; `turned`: whether an earlier sentence turned to something else.
+/// Reads a sentence; `turned`: whether an earlier sentence began with one of [`TURNS`].
 fn read(sentence: &str, mut turned: bool) -> Reading {
     let mut rest = sentence;
     let mut refused = false;
@@ -132,12 +132,13 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
         refused |= *word == "no";
         rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
     }
+    // A sentence that begins with "No," withdraws, whatever follows.
     if is_withdrawal(rest) || refused {
         return Reading::Withdraws;
     }
     let all: Vec<String> = words(rest).take(MAX_WORDS).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    if takes_back(&all) || turned && (corrects(&all, refused) || concludes(&all)) {
+    if takes_back(&all) || turned && (corrects(&all) || concludes(&all)) {
         return Reading::Withdraws;
     }
     let checks = matches!(
@@ -185,7 +186,7 @@ fn is_value(word: &str) -> bool {
 }
 
 /// Whether the words after an interjection give another value: "it should be 7", "it's 7", "that is B".
-fn corrects(all: &[&str], refused: bool) -> bool {
+fn corrects(all: &[&str]) -> bool {
     let repairs = |w: &[&str]| {
         matches!(w, ["should" | "must" | "to", "correct" | "fix" | "redo" | "recompute" | "revise"])
     };
@@ -193,13 +194,11 @@ fn corrects(all: &[&str], refused: bool) -> bool {
         return true;
     }
     match all {
-        [word] => refused && is_value(word),
         ["it" | "that" | "this" | "we" | "i" | "there", "should", ..] => true,
         ["it's" | "that's", word, rest @ ..] | ["it" | "that", "is", word, rest @ ..] => {
             is_value(word) && (*word != "a" || rest.is_empty())
         }
         ["must" | "should", "be", ..] => true,
-        ["the", "answer" | "correct" | "right" | "actual" | "real" | "true", ..] => refused,
         _ => false,
     }
 }
