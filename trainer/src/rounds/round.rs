@@ -22,8 +22,8 @@ use crate::TrainError;
 use crate::artefact::{damage, read_checksummed};
 use crate::train::remove_damaged_states;
 
-/// Marker of the finished search: its file, the clock that its seconds are added to, and the check of its files
-/// (`None`: all are intact).
+/// Marker of the finished search: its file, the clock that its seconds are added to, and the check of its
+/// files (`None` if all are intact).
 const SEARCH: Marker<SearchDone> = Marker {
     file: search::DONE,
     clock: |seconds| &mut seconds.search,

@@ -1,5 +1,6 @@
 //! Ranking accuracy after training, on all trained pairs and on held-out pairs, each with one forward pass.
-//! The step metrics differ: they see a pair once, before later updates.
+//! The metrics of optimizer steps are different figures: they measure each pair once per epoch, before later
+//! updates.
 
 use std::path::Path;
 
