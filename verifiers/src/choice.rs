@@ -263,8 +263,9 @@ fn announced<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Announcement<'a> {
     Announcement::Silent { from: first.unsure_to }
 }
 
-/// Reads a statement. After an announcement (`announced`), anything but another label may follow the
-/// label; elsewhere the label must be marked as one or stand alone.
+/// Reads a statement. Words may follow its label if the label is marked as one and the line spells out its
+/// option. After an announcement (`announced`), any words except another label may follow a marked label, or
+/// an unmarked one after which the sentence pauses.
 fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> Statement<'a> {
     let raw = text.trim();
     let text = unwrap_markup(text);

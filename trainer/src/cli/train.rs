@@ -90,8 +90,8 @@ pub(super) struct Args {
         hide = true
     )]
     judge_weight: Option<f64>,
-    /// Target of the judge: the value of the state after a step, or whether the step is right [default:
-    /// value].
+    /// Target of the judge: the value of the state after a step, or whether any solution through the step is
+    /// right [default: value].
     #[arg(long, value_enum, requires = "step_labels", help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Pairs per optimizer step; whole trees stay together.

@@ -192,8 +192,8 @@ fn policy_after(
     Ok(policy_after)
 }
 
-/// Estimates the KL divergence of the round's policy from the base policy on `kl_problems`
-/// validation problems; `None` if nothing was trained or the round is not validated.
+/// Estimates the KL divergence of the round's policy from the base policy on `kl_problems` validation
+/// problems; `None` if nothing was trained, the round is not validated, or `kl_problems` is 0.
 fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,

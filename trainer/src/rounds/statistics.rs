@@ -33,7 +33,7 @@ pub struct RoundStatistics {
     pub nodes: u64,
     /// Number of simulations.
     pub simulations: u64,
-    /// Trees whose committed answer is right. Not an accuracy: the search saw the reference answer.
+    /// Trees whose committed answer is right. Not an accuracy if the search saw the reference answers.
     pub committed_correct: u64,
     /// Trees with both right and wrong solutions: only these give a training signal from outcomes.
     pub mixed: u64,

@@ -199,7 +199,7 @@ pub(super) struct TreeRows {
     judge_examples: Vec<usize>,
 }
 
-/// The trees of each step, shuffled anew in every epoch.
+/// The trees of each step, over all epochs. Every epoch shuffles the trees anew if `shuffle` is set.
 pub(super) type BatchPlan = Vec<Vec<TreeRows>>;
 
 pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainError> {

@@ -14,7 +14,7 @@ use super::pairs::{Prepared, prepare};
 use super::reference::{self, Reference};
 use crate::TrainError;
 
-/// File with the log-probabilities of every pair before and after training.
+/// File with the log-probabilities of every trained pair of siblings under the reference and after training.
 const RANKING: &str = "ranking.jsonl";
 
 /// The ranking evaluation after training: loss settings and held-out pairs.
