@@ -168,9 +168,10 @@ fn some_rows(path: &Path, most: usize) -> Vec<PreferencePair> {
     JsonlReader::open(path).map(|rows| rows.take(most).flatten().collect()).unwrap_or_default()
 }
 
-/// Chooses the most informative trees. First are problems that are shown elsewhere (`shown`: in an earlier
-/// round, or as an example of a pair), then trees with right and wrong solutions and the most pairs, then
-/// others. Returns at least one tree, and further ones within `most_nodes`, in the order of the file.
+/// Chooses the most informative trees. Trees of problems that are shown elsewhere (`shown`: in an earlier
+/// round, or as an example of a pair) come first, then trees with right and wrong solutions, then others;
+/// within each group, those with the most pairs come first. Returns at least one tree, and further ones
+/// within `most_nodes`, in the order of the file.
 fn chosen_trees(
     path: &Path,
     rules: &PairConfig,

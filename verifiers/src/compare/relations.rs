@@ -320,7 +320,7 @@ impl Comparison<'_> {
         self.tree.add(node, self.fuel)
     }
 
-    /// Whether two symbols are numbered versions of one name: `x_1` and `x`.
+    /// Whether two symbols are one name with and without a number: `x_1` and `x`.
     fn numbered(&self, x: Id, y: Id) -> bool {
         let base = |id: Id| match self.tree.get(id) {
             Node::Symbol(s) => {
