@@ -164,7 +164,8 @@ pub(crate) fn announced(text: &str) -> Announced<'_> {
 /// A mention of an answer.
 struct Mention {
     anchor: Anchor,
-    /// Whether the verb of the mention asserts.
+    /// Whether the verb asserts the statement after it. Also true for a denial, which is part of the
+    /// statement.
     asserted: bool,
 }
 
