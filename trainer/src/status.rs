@@ -14,8 +14,8 @@ use crate::artefact::read_json;
 use crate::rounds::{read_report, read_run_file};
 use crate::{TrainError, clock};
 
-/// Age in seconds above which `progress.json` is taken to be of a process that has ended; a running process
-/// writes it every few seconds.
+/// Age of `progress.json`, in seconds, above which its process counts as ended; a running process rewrites
+/// the file every few seconds.
 const SILENT: u64 = 60;
 
 /// How to detect whether a process is running in a folder.
@@ -58,7 +58,7 @@ pub(crate) struct Status {
     pub(crate) dir: PathBuf,
     pub(crate) kind: Kind,
     pub(crate) state: State,
-    /// Rounds, if it is a run.
+    /// Rounds; `None` if the folder is not that of a run.
     pub(crate) rounds: Option<Rounds>,
     /// Result in one line; `None` if not finished.
     pub(crate) result: Option<String>,

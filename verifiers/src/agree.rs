@@ -1,6 +1,6 @@
 //! Extracts the answer that a solution states, and decides whether two solutions state the same answer.
 //!
-//! The reference answer is never read. Votes, judgements and sample files use this module where they must
+//! The reference answer is never read. Votes, judgements and sample files use this module, because they must
 //! not see the reference.
 
 use regrowth_datasets::{AnswerKind, Finish, Problem};
@@ -23,8 +23,8 @@ pub struct Statement {
 
 impl Statement {
     /// Extracts the answer from a solution of `problem` that ended by `finish`. If it ended by
-    /// [`Finish::Length`], an answer at the end of the text that nothing closes does not count, because
-    /// it may be cut off.
+    /// [`Finish::Length`], an unterminated answer at the end of the text does not count, because it may be
+    /// cut off.
     #[must_use]
     pub fn of(problem: &Problem, solution: &str, finish: Finish) -> Self {
         let truncated = finish == Finish::Length;

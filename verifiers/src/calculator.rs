@@ -91,7 +91,7 @@ fn left_start(bytes: &[u8], end: usize) -> usize {
         if bytes[start - 1] == b'x' && !is_times(bytes, start - 1) {
             break;
         }
-        // A full stop or comma followed by a blank ends a sentence or clause, and so the side.
+        // A full stop or comma followed by a blank ends the sentence or clause, and with it the side.
         if matches!(bytes[start - 1], b'.' | b',')
             && bytes.get(start).is_some_and(u8::is_ascii_whitespace)
         {
@@ -120,7 +120,7 @@ fn right_end(bytes: &[u8], start: usize) -> usize {
     if glued && end > start && bytes[end - 1] != b' ' { start } else { end }
 }
 
-/// Whether the letter x at `at` stands between two numbers and so means times.
+/// Whether the letter x at `at` is between two numbers, so that it means multiplication.
 fn is_times(bytes: &[u8], at: usize) -> bool {
     let neighbour = |mut it: std::slice::Iter<'_, u8>, back: bool| {
         let found = if back { it.rfind(|b| **b != b' ') } else { it.find(|b| **b != b' ') };

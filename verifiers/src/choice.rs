@@ -194,8 +194,8 @@ fn written<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     plain(line).ends_with(&plain(option.text)).then_some(option)
 }
 
-/// Whether the [choice](choose) of `text` depends on its last word, and nothing closes that word. If a
-/// token budget ended the text, the word may be the beginning of a longer one.
+/// Whether the [choice](choose) of `text` depends on its last word, and no mark follows that word. If a token
+/// budget ended the text, the word may be the beginning of a longer one.
 pub(crate) fn is_open(text: &str, options: &[ChoiceOption<'_>], chosen: Chosen<'_>) -> bool {
     let words = text.trim_end_matches(' ');
     let whole = words.trim_end_matches(|c: char| c.is_alphanumeric());
@@ -233,7 +233,8 @@ fn found<'a>(statement: Statement<'a>, source: Source) -> Option<Chosen<'a>> {
 /// The choice of the announcements in a text.
 enum Announcement<'a> {
     Chosen(Chosen<'a>),
-    /// No announcement names an option; the text before `from` only denies or supposes one.
+    /// No announcement names an option. The text before `from` only denies or supposes answers, and is not
+    /// searched for other statements.
     Silent {
         from: usize,
     },
@@ -262,8 +263,9 @@ fn announced<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Announcement<'a> {
     Announcement::Silent { from: first.unsure_to }
 }
 
-/// Reads a statement. After an announcement (`announced`), anything but another label may follow the
-/// label; elsewhere the label must be marked as one or stand alone.
+/// Reads a statement. Words may follow its label if the label is marked as one and the line spells out its
+/// option. After an announcement (`announced`), any words except another label may follow a marked label, or
+/// an unmarked one after which the sentence pauses.
 fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> Statement<'a> {
     let raw = text.trim();
     let text = unwrap_markup(text);
@@ -361,7 +363,8 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         && !is_imagined(body)
 }
 
-/// Whether words only imagine or allow something, or turn away from it: "would need", "might be", ", but".
+/// Whether the words are hypothetical, only allow something, or continue with a contrast: "would need",
+/// "might be", ", but".
 fn is_imagined(words: &str) -> bool {
     [" would ", " could ", " might ", " may ", ", but "].iter().any(|modal| words.contains(modal))
 }
@@ -449,8 +452,8 @@ fn is_number_part(label: &str, rest: &str) -> bool {
         && next.next().is_some_and(|c| c.is_ascii_digit())
 }
 
-/// Whether the sentence ends or pauses after an unmarked label, as it must: "A dry palm" is not a choice
-/// of A.
+/// Whether the sentence ends or pauses after an unmarked label; otherwise the letter is not a label: "A dry
+/// palm" is not a choice of A.
 fn ends_label(rest: &str) -> bool {
     rest.is_empty()
         || rest.starts_with([',', ';', '.', '!', '-', '\u{2014}', '\u{3002}', '\u{ff0c}'])

@@ -1,8 +1,8 @@
 //! Checks Countdown answers: an expression over given numbers, each used at most once, that evaluates to
 //! a target.
 //!
-//! Solutions are not searched for. Values are exact rationals, so `7 / 3 * 3` is 7 and rounding cannot
-//! turn a miss into a hit.
+//! Solutions are not searched for. Values are exact rationals, so `7 / 3 * 3` is 7, and a value is never
+//! equal to the target by rounding.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;

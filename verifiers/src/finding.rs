@@ -1,4 +1,4 @@
-//! Claims that a verifier checks, and its findings, which hold more than a verdict. Findings are stored
+//! Claims that a verifier checks, and its findings, which contain more than a verdict. Findings are stored
 //! with the nodes of a tree in this form.
 
 use regrowth_datasets::Finish;

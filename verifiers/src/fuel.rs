@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// Fuel of one comparison: at most some ten milliseconds of work in an optimised build.
+/// Fuel of one comparison: at most about ten milliseconds of work in an optimised build.
 pub(crate) const FULL_TANK: u64 = 3_000_000;
 
 /// Why a comparison could not be decided.

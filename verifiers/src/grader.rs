@@ -21,8 +21,8 @@ pub enum Form {
     /// The answer must be extracted from the text.
     #[default]
     Text,
-    /// As [`Form::Text`], for a text that was ended by its token budget: an answer at the end of the text
-    /// that nothing closes does not count, because it may be incomplete.
+    /// As [`Form::Text`], for a text that was ended by its token budget: an unterminated answer at the end of
+    /// the text does not count, because it may be incomplete.
     Truncated,
 }
 
@@ -56,8 +56,8 @@ pub struct Graded {
     pub verdict: Verdict,
     /// The rule that found the answer.
     pub rule: Source,
-    /// Why the verdict is undecided; [`Reason::NoAnswer`] or [`Reason::Truncated`] for a missing answer,
-    /// whose verdict is [`Verdict::Different`]. `None` otherwise.
+    /// Why the verdict is undecided. If no answer was found, [`Reason::NoAnswer`] or [`Reason::Truncated`],
+    /// although the verdict is then [`Verdict::Different`]. `None` otherwise.
     pub reason: Option<Reason>,
 }
 
@@ -129,7 +129,7 @@ impl Grader {
     /// Grades one answer against its reference.
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
-        // A program that reads the answer later may stop at a NUL and so see another answer.
+        // Another program that reads the answer may stop at a NUL and find another answer.
         if pair.answer.contains('\0') {
             return Graded::missing(Reason::Unparsed);
         }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Statement;
 
-/// Percentage of solutions from which the user is warned (not tuned: below it, some problems are just
-/// hard).
+/// Percentage of solutions without an answer at or above which the user is warned (not tuned; smaller shares
+/// occur just because some problems are hard).
 const WARN_PERCENT: u64 = 20;
 
 /// Number of solutions without an answer.

@@ -31,14 +31,14 @@ pub trait Verifier: Send + Sync {
     /// Whether `step` states the final answer, so that the solution ends with it.
     fn states_answer(&self, problem: &Problem, step: &str) -> bool;
 
-    /// As [`verify`](Self::verify), with the known end of the solution. If the solution ended by
-    /// [`Finish::Length`], an answer at the end of the text that nothing closes does not count.
+    /// As [`verify`](Self::verify), if it is known how the solution ended. If it ended by [`Finish::Length`],
+    /// an unterminated answer at the end of the text does not count.
     fn verify_finished(&self, problem: &Problem, solution: &str, finish: Finish) -> Verdict {
         let _ = finish;
         self.verify(problem, solution)
     }
 
-    /// As [`states_answer`](Self::states_answer), with the known end of the step.
+    /// As [`states_answer`](Self::states_answer), if it is known how the step ended.
     fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
         let _ = finish;
         self.states_answer(problem, step)

@@ -28,7 +28,7 @@ use self::trees::tree_cost;
 use crate::TrainError;
 use crate::rounds::RunConfig;
 
-/// Share of solutions from which a warning is given.
+/// Share of solutions at or above which a warning is given.
 pub const WARN_SHARE: f64 = 0.2;
 
 /// Results of the check.
@@ -52,7 +52,7 @@ pub struct Check {
     pub steps_without_content: f64,
     /// Mean number of tokens of the finished solutions.
     pub tokens_per_solution: f64,
-    /// Mean log-probability of a sampled token, before temperature and truncation.
+    /// Mean log-probability of a sampled token, before temperature, top-k, top-p and min-p.
     pub mean_log_prob: f64,
     /// Sampled tokens per second over all problems, including the time of their prompts.
     pub tokens_per_second: f64,
@@ -176,8 +176,8 @@ pub struct Projected {
 }
 
 impl Check {
-    /// Returns an upper bound of the cost of a run with these settings, without training: more concurrent
-    /// sequences are faster. `None` if no solution was finished.
+    /// Returns an upper bound of the cost of a run with these settings, training excluded: a run has more
+    /// sequences in flight than this check and samples faster. `None` if no solution was finished.
     #[must_use]
     pub fn projected(&self, config: &RunConfig) -> Option<Projected> {
         let tree = self.tree?;

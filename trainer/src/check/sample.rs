@@ -1,9 +1,9 @@
 //! Samples solutions within a time limit, with a model of any speed.
 //!
-//! All solutions are extended together, a few tokens per wave. Waves are short compared with the limit, so
-//! the solutions at the time limit can be used. The first waves show how many problems fit. The time
-//! determines how long and how many the solutions are, but not their text, because all waves have the same
-//! length.
+//! All solutions are extended together, a few tokens per wave. Waves are short compared with the time limit,
+//! so the partial solutions at the limit can be used. The first waves show how many problems can be finished
+//! in time. The time limit determines the length and number of the solutions, but not their text, because all
+//! waves have the same length.
 
 use std::time::Instant;
 

@@ -206,7 +206,7 @@ fn best_boundary(
     all.min_by(|a, b| a.1.fault().total_cmp(&b.1.fault())).unwrap_or((Boundary::Paragraph, given))
 }
 
-/// Number of finished solutions from which limits may be lowered to what the solutions need.
+/// Minimum number of finished solutions for lowering a limit to the length of the solutions.
 const ENOUGH: usize = 4;
 
 impl Recommended {

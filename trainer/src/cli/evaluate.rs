@@ -161,7 +161,7 @@ struct Run<'a> {
 /// After a stop by a signal, adds to the error where the finished model calls are saved.
 fn stopped(error: TrainError, calls_file: Option<&Path>) -> TrainError {
     if let (TrainError::Unmeasured(_), Some(file)) = (&error, calls_file) {
-        // The log has nothing in it. If it cannot be removed, the original error is the one to report.
+        // The log is empty. If it cannot be removed, the original error is the one to report.
         let _ = Recording::remove(file);
     }
     stop::stopped(error, || {

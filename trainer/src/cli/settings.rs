@@ -176,7 +176,8 @@ pub(super) struct SettingArgs {
 }
 
 impl SettingArgs {
-    /// Returns the effective, validated settings, and the engine flags: `engine` over those of the file.
+    /// Returns the effective, validated settings, and the engine flags: those of the file, overridden by
+    /// `engine`.
     pub(super) fn load(
         &self,
         engine: &EngineFlags,
@@ -265,9 +266,10 @@ fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
 }
 
 impl StartFlags {
-    /// Returns a preset, overridden by a settings file and by `--set`, and the engine flags: `engine` over
-    /// those of the file. The policy is that of the flags, else of the file, else the bundled model. The
-    /// preset is the policy's own unless one is named. `weights` are those of a served policy.
+    /// Returns the settings (a preset, overridden by a settings file and by `--set`) and the engine flags
+    /// (those of the file, overridden by `engine`). The policy is that of the flags, else that of the file,
+    /// else the bundled model. If no preset is named, it is that of the policy's kind. `weights` are those of
+    /// a served policy.
     pub(super) fn base(
         &self,
         policy: &[String],

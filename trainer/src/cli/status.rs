@@ -1,4 +1,4 @@
-//! `regrowth status`: progress of a running or stopped run, since when it runs, and when it will end.
+//! `regrowth status`: progress of a running or stopped run, when it started, and when it will end.
 //!
 //! The lock of the folder shows whether a process is running.
 

@@ -90,8 +90,8 @@ pub(super) struct Args {
         hide = true
     )]
     judge_weight: Option<f64>,
-    /// Target of the judge: the value of the state after a step, or whether the step is right [default:
-    /// value].
+    /// Target of the judge: the value of the state after a step, or whether any solution through the step is
+    /// right [default: value].
     #[arg(long, value_enum, requires = "step_labels", help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Pairs per optimizer step; whole trees stay together.
@@ -208,7 +208,7 @@ impl Rows {
         }
     }
 
-    /// Returns an error if rationales have a weight but the file has none.
+    /// Returns an error if rationales have a weight but the file contains none.
     fn check_rationales(&self, path: &Path, weight: f64) -> Result<(), TrainError> {
         if weight == 0.0 || !self.preferences.rationales.is_empty() {
             return Ok(());
@@ -369,7 +369,7 @@ impl PairReader<'_> {
 /// Number of pairs whose text is compared with their decoded ids.
 const READ_BACK: usize = 16;
 
-/// Refuses pairs that were made with another tokenizer: their ids would be other text to this policy.
+/// Refuses pairs that were made with another tokenizer: this policy would decode their ids to other text.
 /// `chosen` yields text and ids of the preferred sides.
 fn check_tokenizer<'a>(
     chosen: impl Iterator<Item = (&'a str, &'a [TokenId])>,

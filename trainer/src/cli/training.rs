@@ -113,7 +113,7 @@ impl TrainingArgs {
             table.remove("lora");
         }
         let flags = known.spelled(self.flags(&table)?);
-        // A value of the command's own flags replaces the entire value below, also if it is a table.
+        // A value of the command's own flags replaces the previous value completely, even if that is a table.
         own.keys().for_each(|key| drop(table.remove(key)));
         T::deserialize(overlay(overlay(table, flags), own)).map_err(|e| bad(e.to_string()))
     }

@@ -50,7 +50,7 @@ pub(crate) fn ask_in_order(
     let (mut asked, mut next) = (0, 0);
     let mut early = BTreeMap::new();
     loop {
-        // It may change while servers are learnt to know.
+        // Read again each time: a policy of servers adapts the limit to what the servers can handle.
         let width = policy.limits().in_flight.max(1) as u64;
         while asked < next + width
             && let Some(request) = requests.next()

@@ -129,7 +129,7 @@ impl Evaluation<'_> {
         let mut window =
             Window { policy, problems, plan, reply, early: BTreeMap::new(), submitted: 0 };
         for next in 0..problems.len() {
-            // It may change while servers are learnt to know.
+            // Read again each time: a policy of servers adapts the limit to what the servers can handle.
             let width = policy.limits().in_flight.max(1);
             window.fill((next + width).min(problems.len()));
             while !matches!(window.early.get(&next), Some(State::Done(_))) {

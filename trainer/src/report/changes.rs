@@ -13,7 +13,7 @@ use super::sources::Sources;
 use super::words::unanswered;
 use crate::rounds::{EvalRow, TEST, path_of};
 
-/// Maximum number of problems per list on the page (taste; the files contain all).
+/// Maximum number of problems per list on the page (our choice; the files contain all).
 const SHOWN: usize = 60;
 
 /// Data of the section.
@@ -27,7 +27,7 @@ pub(super) struct Changes {
     mistakes: Mistakes,
     /// Whether questions and references are known.
     has_questions: bool,
-    /// The file with all of them.
+    /// The file with the results of all test problems.
     file: String,
 }
 

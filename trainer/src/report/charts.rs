@@ -9,8 +9,8 @@ use super::sources::{RoundSources, Sources};
 use crate::rounds::RoundReport;
 use crate::stats::{Share, wilson};
 
-/// Maximum number of points of a round's training curve; neighbouring steps are averaged (taste: more than a
-/// screen can show).
+/// Maximum number of points of a round's training curve; neighbouring steps are averaged (our choice: more
+/// than a screen can show).
 const POINTS: usize = 300;
 
 /// A chart.

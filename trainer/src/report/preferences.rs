@@ -53,7 +53,7 @@ fn evidence(sources: &Sources, audits: &[&PairAudit]) -> Vec<Row> {
         audits.iter().flat_map(|audit| &audit.evidence).map(|count| count.class).collect();
     let rows = classes.into_iter().map(|class| {
         let name = match class {
-            // Only pairs are read for the page.
+            // The page reads pairs without their trees, so it knows no solutions below the two steps.
             Evidence::Unfinished => "neither step ends a solution",
             class => class.in_words(),
         };

@@ -18,14 +18,14 @@ use crate::rounds::{
     read_run_file, round_dir, rows_trained,
 };
 
-/// Number of a round's trees that are read to choose the trees to show (taste: a second of reading).
+/// Number of a round's trees that are read to choose the trees to show (our choice: a second of reading).
 const TREES_READ: usize = 1000;
 /// Number of trees to show per round.
 const TREES_SHOWN: usize = 12;
 /// Maximum number of nodes of all shown trees: limits their part of the page to about 5 MB, for any number of
 /// rounds.
 const NODES_SHOWN: usize = 24_000;
-/// Number of a round's pairs that are read (taste: a few megabytes of reading).
+/// Number of a round's pairs that are read (our choice: a few megabytes of reading).
 pub(super) const PAIRS_READ: usize = 2000;
 
 /// Data for all sections.
@@ -78,7 +78,8 @@ impl<'a> Sources<'a> {
             let cost = read_cost(&folder);
             let mut answers: Vec<EvalRow> = read_jsonl(&path_of(&folder, TEST)).unwrap_or_default();
             if answers.is_empty() && round.test.is_some() {
-                // Nothing was trained: the policy after the round is an earlier one, with answers of its own.
+                // Nothing was trained: the policy after the round is that of an earlier round, which has the
+                // answers.
                 let same = rounds.iter().find(|earlier| earlier.report.policy == round.policy);
                 answers = same.map(|earlier| earlier.answers.clone()).unwrap_or_default();
             }
@@ -167,9 +168,10 @@ fn some_rows(path: &Path, most: usize) -> Vec<PreferencePair> {
     JsonlReader::open(path).map(|rows| rows.take(most).flatten().collect()).unwrap_or_default()
 }
 
-/// Chooses the most informative trees. First are problems that are shown elsewhere (`shown`: in an earlier
-/// round, or as an example of a pair), then trees with right and wrong solutions and the most pairs, then
-/// others. Returns at least one tree, and further ones within `most_nodes`, in the order of the file.
+/// Chooses the most informative trees. Trees of problems that are shown elsewhere (`shown`: in an earlier
+/// round, or as an example of a pair) come first, then trees with right and wrong solutions, then others;
+/// within each group, those with the most pairs come first. Returns at least one tree, and further ones
+/// within `most_nodes`, in the order of the file.
 fn chosen_trees(
     path: &Path,
     rules: &PairConfig,

@@ -51,8 +51,8 @@ fn page(folder: &Path, report: &RunReport, test: &[Problem]) -> String {
     page
 }
 
-/// Checks that no placeholder is left and nothing is loaded, and that every section of the contents and every
-/// linked file exists; except `report.json`, which is written after the page.
+/// Checks that no placeholder is left, that the page loads no other file, and that all sections in the table
+/// of contents and all linked files exist (except `report.json`, which is written after the page).
 fn well_formed(folder: &Path, page: &str) {
     let text = page.split("<script").next().unwrap();
     for unfilled in ["{{ ", "{% ", "undefined", "NaN"] {

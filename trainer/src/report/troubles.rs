@@ -8,7 +8,7 @@ use crate::stats::Share;
 const MANY_UNANSWERED: f64 = 0.2;
 /// AUC below which a judge is reported as weak.
 const WEAK_JUDGE: f64 = 0.6;
-/// Share of trees without a right solution above which it is reported (taste: most of the search gave no
+/// Share of trees without a right solution above which it is reported (our choice: most of the search gave no
 /// training data).
 const MANY_UNSOLVED: f64 = 0.5;
 /// Width of a 95 % interval above which it is reported, as in the warnings of a run.

@@ -26,16 +26,17 @@ use crate::TrainError;
 /// probe fitted to all problems of the round.
 const FIRST_PROBE_FILE: &str = "judge_probe_first.json";
 
-/// Returns the first problems of the round, to whose outcomes the judge of the others is fitted. Empty if the
-/// judge is not a fitted one, outcomes are not seen, or the round has no other problems.
+/// Returns the first problems of the round, whose outcomes the judge of the other problems is fitted to.
+/// Empty if the judge is not fitted to outcomes, if the search does not see outcomes, or if the round has no
+/// other problems.
 pub(super) fn calibrating<'a>(config: &RunConfig, problems: &'a [Problem]) -> &'a [Problem] {
     let (value, count) = (&config.search.value, config.calibration_problems);
     let learns = value.is_fitted() && value.oracle && count < problems.len();
     &problems[..if learns { count } else { 0 }]
 }
 
-/// Splits `some`, problems of a round in their order, into those among the `first` problems of the round and
-/// the rest.
+/// Splits `some`, problems of a round in the round's order, into those that are among the `first` problems of
+/// the round and the others.
 pub(super) fn part<'a>(some: &'a [Problem], first: &[Problem]) -> (&'a [Problem], &'a [Problem]) {
     some.split_at(some.partition_point(|problem| has(first, &problem.id)))
 }

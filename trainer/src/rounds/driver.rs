@@ -126,9 +126,9 @@ fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
     }
 }
 
-/// Makes the folder this run's by writing `file` as `run.json`, or checks that the existing `run.json` has the
-/// same settings. A larger number of rounds is allowed and extends the run. `forked` is the run to fork. Returns
-/// the resulting `run.json`.
+/// Claims the folder for this run by writing `file` as `run.json`, or checks that the existing `run.json` has
+/// the same settings. A larger number of rounds is allowed and extends the run. `forked` is the run to fork.
+/// Returns the resulting `run.json`.
 fn claim(
     dir: &RunDir,
     mut file: RunFile,

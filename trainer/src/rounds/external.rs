@@ -2,10 +2,10 @@
 //!
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON lines),
 //! `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE` (checkpoint folder
-//! of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (output folder), `REGROWTH_ROUND`,
-//! `REGROWTH_SEED` and `REGROWTH_RUN` (folder of the run). It must write a checkpoint in Hugging Face layout, or a PEFT adapter of
-//! `REGROWTH_POLICY`, to `REGROWTH_OUT` and exit with status 0. Tokenizer files that it does not write are
-//! copied from `REGROWTH_POLICY`.
+//! of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (output folder),
+//! `REGROWTH_ROUND`, `REGROWTH_SEED` and `REGROWTH_RUN` (folder of the run). It must write a checkpoint in
+//! Hugging Face layout, or a PEFT adapter of `REGROWTH_POLICY`, to `REGROWTH_OUT` and exit with status 0.
+//! Tokenizer files that it does not write are copied from `REGROWTH_POLICY`.
 
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -85,8 +85,8 @@ pub(super) fn run_trainer(
     std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
 }
 
-/// Copies the files that a trainer left out because it did not change them, such as the tokenizer and the
-/// chat template, from the start policy.
+/// Copies files from the start policy that the trainer left out because it did not change them, such as the
+/// tokenizer and the chat template.
 fn fill_in(staged: &Path, policy: &Path) -> Result<(), TrainError> {
     for entry in std::fs::read_dir(policy).map_err(TrainError::io(policy))? {
         let file = entry.map_err(TrainError::io(policy))?.path();

@@ -21,8 +21,9 @@ pub(super) fn can_decide(validation: usize) -> bool {
     validation >= GATE_MINIMUM
 }
 
-/// Accepts the policy after a round unless its validation accuracy is more than `gate_slack` below that of
-/// the start policy.
+/// Accepts the policy after a round unless nothing was trained or its validation accuracy is more than
+/// `gate_slack` below that of the start policy. A trained policy is always accepted if it was not validated
+/// in this round, if the gate is off, or if there are too few validation problems.
 pub(super) fn decide(
     config: &RunConfig,
     start: &RoundPolicy,

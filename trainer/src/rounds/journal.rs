@@ -1,5 +1,5 @@
-//! Journals: JSON lines files with one row per problem, each row durable as soon as it is written, with a
-//! checksum.
+//! Journals: JSON lines files with one row per problem and a checksum per row. A written row survives a kill
+//! of the process.
 //!
 //! While incomplete, the file is `NAME.part`, with one checksum line per row in `NAME.sums`; when complete,
 //! it is renamed to `NAME`. A callback computes missing and corrupted rows, so a corrupted byte costs one

@@ -47,7 +47,7 @@ impl GroupRecord {
 
 impl Drop for GroupRecord {
     fn drop(&mut self) {
-        // A record that stays names a group that no longer runs, which does no harm.
+        // If the record cannot be removed, it points to a group that no longer runs, which does no harm.
         let _ = remove(&self.0);
     }
 }

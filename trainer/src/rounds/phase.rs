@@ -65,7 +65,7 @@ impl RoundDir {
         write_json(&self.path.join(COST), &cost)
     }
 
-    /// Runs `work` and records its time. If several processes ran the phase, the longest time is kept.
+    /// Runs `work` and records its time if it succeeds. If a phase is run again, the longer time is kept.
     pub(super) fn timed<T>(
         &self,
         clock: Clock,

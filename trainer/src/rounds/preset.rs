@@ -23,7 +23,7 @@ impl RunConfig {
 }
 
 /// Settings that the presets are based on. Numbers without another source are those of Xie et al. 2024,
-/// sections 3 and 4 and appendix.
+/// sections 3 and 4 and appendix; "our choice" marks a number that was not measured.
 fn defaults() -> RunConfig {
     RunConfig {
         policy: "builtin".into(),
@@ -39,10 +39,10 @@ fn defaults() -> RunConfig {
         variant: Variant::Step,
         seed: 0,
         test_seed: 0,
-        rounds: 3,                // taste
+        rounds: 3,                // our choice
         problems_per_round: 2048, // paper, section 3: 32 to 64 trees per step, a few dozen steps
-        validation_problems: 400, // taste: a standard error of 2.5 points at most
-        test_problems: 1000,      // taste: a standard error of 1.6 points at most
+        validation_problems: 400, // our choice: a standard error of 2.5 points at most
+        test_problems: 1000,      // our choice: a standard error of 1.6 points at most
         gate: Gate::Reject,
         gate_slack: 0.0,
         on_policy: true,
@@ -52,10 +52,10 @@ fn defaults() -> RunConfig {
         objective: Objective::Preferences,
         replay: 0.0,
         patience: 0,
-        kl_problems: 64, // taste: about 4000 tokens, a second for the bundled model
+        kl_problems: 64, // our choice: about 4000 tokens, a second for the bundled model
         calibration_problems: 100, // experiment 0012: mean ECE 0.031; 50 0.035, 200 0.032
         min_pairs: 32, // a measurement on a small model: with 6 to 36 pairs, the model memorised them
-        max_solutions: 4, // taste
+        max_solutions: 4, // our choice
         keep_solutions: false,
         search: Preset::Default.search(),
         pairs: Preset::Default.pairs(),
@@ -63,7 +63,7 @@ fn defaults() -> RunConfig {
         dpo: DpoConfig::default(),
         sft: SftConfig {
             learning_rate: 1e-6,  // as in preference training
-            batch_tokens: 32_768, // taste: about as many solutions as trees in a preference step
+            batch_tokens: 32_768, // our choice: about as many solutions as trees in a preference step
             ..SftConfig::default()
         },
         trainer_command: None,
@@ -76,7 +76,7 @@ fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     RunConfig {
         rounds: 96,             // about 6,000 trees; accuracy peaked after 2,000 to 3,000
         problems_per_round: 64, // trees per update; theirs are 64 that pass the filter
-        validate_every: 16,     // taste: every thousand trees
+        validate_every: 16,     // our choice: every thousand trees
         gate: Gate::Off,
         reference: ReferenceKind::Initial,
         carry_optimizer: true,
@@ -98,7 +98,7 @@ fn builtin(base: RunConfig) -> RunConfig {
     RunConfig {
         problems_per_round: 800, // experiment 0001: 400 gain 4.5 points less in a round
         validation_problems: 800, // a standard error of 1.8 points at most
-        gate_slack: 0.03,        // taste: under two standard errors of the validation figure
+        gate_slack: 0.03,        // our choice: under two standard errors of the validation figure
         min_pairs: 64,           // twice the number that was memorised
         dpo: DpoConfig {
             beta: 0.5, // experiment 0006: 0.1 loses in later rounds what it gains in the first
@@ -123,9 +123,9 @@ fn builtin(base: RunConfig) -> RunConfig {
 /// Settings for instruction-tuned checkpoints of up to a few billion parameters, on few cores.
 fn chat(base: RunConfig) -> RunConfig {
     RunConfig {
-        problems_per_round: 256,  // taste: searching takes most of the time
-        validation_problems: 200, // taste: a standard error of 3.5 points at most
-        test_problems: 300,       // taste: a standard error of 2.9 points at most
+        problems_per_round: 256,  // our choice: searching takes most of the time
+        validation_problems: 200, // our choice: a standard error of 3.5 points at most
+        test_problems: 300,       // our choice: a standard error of 2.9 points at most
         dpo: DpoConfig {
             learning_rate: 1e-4,
             batch_pairs: 16,

@@ -29,7 +29,8 @@ struct Pruned {
     folders: BTreeSet<String>,
 }
 
-/// Deletes what no later round needs. `starts` are the rounds whose policies later rounds may start from.
+/// Deletes the checkpoints and optimizer states that no later round needs. `starts` are the rounds whose
+/// policies later rounds may start from.
 pub(super) fn prune(
     dir: &RunDir,
     config: &RunConfig,
@@ -44,7 +45,7 @@ pub(super) fn prune(
         if kept.contains(&round) {
             continue;
         }
-        // If a validated round trained nothing, its policy is an earlier round's.
+        // If a validated round trained nothing, its policy is that of an earlier round.
         let asked = rounds.iter().filter(|other| other.report.validated);
         let validated = asked.map(|other| other.policy_after.round).any(|at| at == round);
         let mut folders = Vec::new();

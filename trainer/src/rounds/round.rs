@@ -22,8 +22,8 @@ use crate::TrainError;
 use crate::artefact::{damage, read_checksummed};
 use crate::train::remove_damaged_states;
 
-/// Marker of the finished search: its file, the clock that its seconds are added to, and the check of its files
-/// (`None`: all are intact).
+/// Marker of the finished search: its file, the clock that its seconds are added to, and the check of its
+/// files (`None` if all are intact).
 const SEARCH: Marker<SearchDone> = Marker {
     file: search::DONE,
     clock: |seconds| &mut seconds.search,
@@ -192,8 +192,8 @@ fn policy_after(
     Ok(policy_after)
 }
 
-/// Estimates the KL divergence of the round's policy from the base policy on `kl_problems`
-/// validation problems; `None` if nothing was trained or the round is not validated.
+/// Estimates the KL divergence of the round's policy from the base policy on `kl_problems` validation
+/// problems; `None` if nothing was trained, the round is not validated, or `kl_problems` is 0.
 fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,

@@ -68,7 +68,7 @@ pub(super) struct SearchPhase<'a> {
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
-    /// Fit with which a fitted judge judges the first problems.
+    /// Fit that a fitted judge uses for the first problems of the round.
     pub(super) calibration: FittedJudge,
 }
 
@@ -257,7 +257,7 @@ impl SearchPhase<'_> {
         journal::intact(&self.dir.join(TREES), &|id| calibration::has(first, id))
     }
 
-    /// The first problems of the round, to whose outcomes the judge of the others is fitted.
+    /// The first problems of the round, whose outcomes the judge of the other problems is fitted to.
     fn calibrating(&self) -> &[Problem] {
         calibration::calibrating(self.config, self.problems)
     }
@@ -308,7 +308,7 @@ impl SearchPhase<'_> {
         Ok(summary.usage)
     }
 
-    /// Extracts the pairs of all trees into `pairs.jsonl` and, if asked for, joint pairs into
+    /// Extracts the pairs of all trees into `pairs.jsonl` and, if the settings ask for them, joint pairs into
     /// `joint_pairs.jsonl`; computes the round statistics and fits the judges. Returns the statistics and the
     /// names of the probe files.
     fn extract(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {

@@ -1,10 +1,10 @@
 //! `--serve-command`: starts a server with a round's weights, watches it and ends it.
 //!
 //! The command runs through the shell with `REGROWTH_CHECKPOINT` (the weights to serve), `REGROWTH_MODEL`
-//! (the name after the # of the policy) and `REGROWTH_RUN` (the folder of the run). The server counts as up
-//! when every address of the policy accepts connections. Its output goes to `server.log`; if it does not come
-//! up in time, the error shows the last lines of the log. A server that ends by itself is restarted a few
-//! times. `left_behind` ends the server of a killed run.
+//! (the name after the # of the policy) and `REGROWTH_RUN` (the folder of the run). The server counts as
+//! started when every address of the policy accepts connections. Its output goes to `server.log`; if it does
+//! not start in time, the error shows the last lines of the log. A server that ends by itself is restarted a
+//! few times. `left_behind` ends the server of a killed run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -62,9 +62,9 @@ pub(super) struct StartedServer {
 #[derive(Default)]
 struct State {
     stop: AtomicBool,
-    /// Whether the server has been up; a server that never came up is not restarted.
+    /// Whether the server has accepted connections; a server that never did is not restarted.
     up: AtomicBool,
-    /// Reason why the server has ended for good; `None` while it is watched.
+    /// Why the server has ended and is not restarted; `None` while it is watched.
     failed: Mutex<Option<String>>,
 }
 
@@ -128,7 +128,7 @@ impl StartedServer {
         Ok(None)
     }
 
-    /// Returns why the server has ended for good; `None` while it is watched.
+    /// Returns why the server has ended and is not restarted; `None` while it is watched.
     pub(super) fn failure(&self) -> Option<String> {
         self.state.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -144,7 +144,7 @@ impl Drop for StartedServer {
     }
 }
 
-/// The watcher thread, which restarts the server if it ends, and ends it at the end.
+/// The watcher thread: restarts the server if it ends by itself, and ends it when `stop` is set.
 struct Watch {
     group: ProcessGroup,
     shell: Command,

@@ -2,9 +2,10 @@
 //! first pairs between the server and this process.
 //!
 //! Before the training phase ends, the engine in this process scores these pairs with the start weights and
-//! with the trained weights. Comparing its start-weight scores with those the server returned when it sampled
-//! the pairs gives the numerical difference between the two engines. From that follows the tolerance for the
-//! trained weights. A model that does not fit into the memory of this process is served without this check.
+//! with the trained weights. The difference between its scores with the start weights and those that the
+//! server returned when it sampled the pairs is the numerical difference between the two engines. It
+//! determines the tolerance for the trained weights. A model that does not fit into the memory of this
+//! process is served without this check.
 
 use std::path::Path;
 

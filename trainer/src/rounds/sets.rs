@@ -102,7 +102,7 @@ impl ProblemSets {
             task_split: Split::Train,
             task_limit: config.problems_per_round.saturating_mul(config.rounds as usize),
             limit: usize::MAX,
-            // The same problems for all seeds of a run, so that the test problems are the same.
+            // Not the run's seed: all runs use the same problems, and so the same test problems.
             seed: 0,
         };
         let mut all = sources.read(options, &selection, notices)?;

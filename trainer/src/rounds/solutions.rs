@@ -19,8 +19,8 @@ pub(super) struct RightSolution {
     pub(super) example: Example,
 }
 
-/// Distinct right solutions, at most `most` of each prompt, those of the first file first; in the order
-/// of files, trees and nodes.
+/// Returns the distinct right solutions in the order of files, trees and nodes: of each prompt the first
+/// `most`.
 ///
 /// # Errors
 /// [`TrainError`] for a file of trees that cannot be read.

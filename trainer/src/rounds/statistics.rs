@@ -33,7 +33,7 @@ pub struct RoundStatistics {
     pub nodes: u64,
     /// Number of simulations.
     pub simulations: u64,
-    /// Trees whose committed answer is right. Not an accuracy: the search saw the reference answer.
+    /// Trees whose committed answer is right. Not an accuracy if the search saw the reference answers.
     pub committed_correct: u64,
     /// Trees with both right and wrong solutions: only these give a training signal from outcomes.
     pub mixed: u64,
@@ -47,7 +47,7 @@ pub struct RoundStatistics {
     pub pairs: u64,
     /// Number of dropped pairs by reason.
     pub pairs_dropped: BTreeMap<String, u64>,
-    /// Joint pairs and the trees without contrast; absent where `pairs.joint` is 0.
+    /// Counts of joint pairs and of trees without contrast; absent if `pairs.joint` is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joint: Option<JointCounts>,
     /// Number of pairs by depth.
@@ -69,8 +69,8 @@ pub struct RoundStatistics {
     /// Calibration of self-evaluations against verified outcomes; absent if nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_evaluation: Option<Calibration>,
-    /// Calibration of log-likelihoods by the outcomes of all trees. If likelihoods judge, the next round
-    /// begins with it.
+    /// Calibration of log-likelihoods by the outcomes of all trees. If the judge uses likelihoods, the next
+    /// round begins with this calibration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<LikelihoodCalibration>,
     /// Calibration that was fitted to the first problems and judged the others; absent if the round fitted
@@ -81,8 +81,8 @@ pub struct RoundStatistics {
     /// other problems. Empty if trees keep no hidden states.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub held_out: BTreeMap<String, Calibration>,
-    /// Identity of the probe fitted to the outcomes of all trees. If probes judge, the next round begins with
-    /// it.
+    /// Identity of the probe fitted to the outcomes of all trees. If the judge is a probe, the next round
+    /// begins with this probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
     /// Identity of the probe that was fitted to the first problems and judged the others; absent if the round

@@ -1,8 +1,8 @@
 //! The second phase of a round: pairs (or solutions) become a checkpoint.
 //!
-//! Chooses the objective, the reference policy and the weights; [`crate::train`] computes the
-//! steps. A checkpoint appears whole, and `train.json` after it says that the phase is done and
-//! what the files' checksums are.
+//! Chooses the objective, the reference policy and the weights; [`crate::train`] computes the steps. The
+//! checkpoint folder appears only when it is complete. `train.json` is written after it: it marks the phase
+//! as finished and contains the files' checksums.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ use crate::train::{
     PreferenceData, Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
 };
 
-/// The marker of the phase.
+/// Marker file of the phase.
 pub(super) const DONE: &str = "train.json";
 const METRICS: &str = "metrics.jsonl";
 /// Folder of the trained checkpoint.
@@ -44,20 +44,20 @@ pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) struct TrainDone {
     /// Version of the file.
     pub(super) version: u32,
-    /// Why nothing was trained; absent where there is a checkpoint.
+    /// Why nothing was trained; absent if there is a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) not_trained: Option<String>,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub(super) steps: u64,
-    /// Pairs or solutions left out, by reason.
+    /// Number of pairs or solutions left out, by reason.
     pub(super) skipped: BTreeMap<String, u64>,
-    /// Tokens through forward and backward.
+    /// Number of tokens of forward and backward passes.
     pub(super) tokens: u64,
-    /// Tokens through reference forwards.
+    /// Number of tokens of forward passes of the reference policy.
     pub(super) reference_tokens: u64,
     /// Last values of the metrics.
     pub(super) metrics: BTreeMap<String, f64>,
-    /// Where the rows that were trained on come from.
+    /// Origin of the trained rows.
     pub(super) mix: Mix,
     /// Checksums of the checkpoint's files and of the metrics.
     pub(super) checksums: Checksums,
@@ -78,11 +78,11 @@ pub(crate) fn rows_trained(round: &Path) -> Option<u64> {
 /// Numbers of training rows by origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Mix {
-    /// Pairs, joint ones among them, or solutions.
+    /// Number of pairs, including joint pairs, or of solutions.
     pub(super) rows: u64,
-    /// Rows sampled by the round's start policy.
+    /// Number of rows sampled by the round's start policy.
     pub(super) on_policy: u64,
-    /// Rows drawn from earlier rounds.
+    /// Number of rows drawn from earlier rounds.
     pub(super) replayed: u64,
 }
 
@@ -108,10 +108,10 @@ pub(super) struct TrainPhase<'a> {
 }
 
 impl TrainPhase<'_> {
-    /// Trains. Returns what `train.json` holds, with `not_trained` set if nothing was trained.
+    /// Runs the training. Returns the content of `train.json`, with `not_trained` set if nothing was trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
-        // Before training, so that a run whose server has loaded other weights than the start policy's fails
-        // early.
+        // Checked before training, so that the run fails early if its server has loaded other weights than
+        // the start policy's.
         let expected = self.expected()?;
         let mut done = match (&self.config.trainer_command, &self.weights) {
             (Some(command), _) => self.external(command, observer)?,

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::site::{Answer, Asked, Site};
 use crate::TrainError;
 
-/// Maximum number of concurrent connections; further ones wait (taste: a browser opens six).
+/// Maximum number of concurrent connections; further ones wait (our choice: a browser opens six).
 const CONNECTIONS: usize = 32;
 /// Timeout for receiving a request.
 const PATIENCE: Duration = Duration::from_secs(10);

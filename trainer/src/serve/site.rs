@@ -15,8 +15,8 @@ use crate::report::{self, LIVE_SCRIPTS, LIVE_STYLE};
 const LIVE_POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Maximum size of a file that is sent, in bytes (taste: what a browser can show); users open larger files
-/// directly.
+/// Maximum size of a file that is sent, in bytes (our choice: what a browser can show); users open larger
+/// files directly.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// The parts of a request that matter here.

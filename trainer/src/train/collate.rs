@@ -1,7 +1,7 @@
 //! Packs sequences into a forest, so that shared prefixes are computed once.
 //!
-//! A sequence is a list of token ids whose tail is scored. Sequences that begin alike share rows up to the
-//! first difference: all pairs of one tree become one prompt, its shared steps and their branches. In the
+//! A sequence is a list of token ids whose tail is scored. Sequences with a common prefix share rows up to
+//! the first difference: all pairs of one tree become one prompt, its shared steps and their branches. In the
 //! naive form every sequence has rows of its own; tests use it as the reference.
 
 use std::ops::Range;

@@ -28,7 +28,7 @@ impl LabelEvidence {
         counts
     }
 
-    /// Flip rate `flips / (agree + flips)`; `None` if there are no such pairs.
+    /// Flip rate `flips / (agree + flips)`; `None` if both counts are 0.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
         let all = self.agree + self.flips;

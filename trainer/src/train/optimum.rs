@@ -22,7 +22,7 @@ impl PreferenceLoss {
             Self::Ipo | Self::Simpo { .. } | Self::SigmoidNorm => return None,
             Self::Sigmoid | Self::Conservative => logit(right) / beta,
             Self::Soft { temperature } => pair.margin / temperature / beta,
-            // With the assumed swaps taken out, labels are right with probability `clean`, and the expected
+            // Corrected for the assumed swaps, labels are right with probability `clean`, and the expected
             // loss is a sigmoid loss with such labels. If `clean` is 0 or 1, it has no minimum.
             Self::Robust { flip } => {
                 let flip = flip.unwrap_or(0.0);

@@ -58,9 +58,10 @@ pub(super) fn prepare<'a>(
     Ok((prepared, skipped))
 }
 
-/// First scored index of both sides; `None` if one sibling step begins with the other. The common beginning
-/// of siblings cancels in a difference of sums. It does not cancel if each side has a target of its own, nor
-/// between solutions of two problems.
+/// First scored index of both sides; `None` if one sibling step begins with the other. The common prefix of
+/// siblings cancels in a difference of sums and is not scored, unless the scope is full completions. It is
+/// scored if the loss has a target for each side, and for solutions of two problems, because it does not
+/// cancel there.
 pub(super) fn first_scored(row: PairRow, config: &DpoConfig) -> Option<usize> {
     if row.siblings().is_none() {
         return Some(0);
@@ -198,7 +199,7 @@ pub(super) struct TreeRows {
     judge_examples: Vec<usize>,
 }
 
-/// The trees of each step, shuffled anew in every epoch.
+/// The trees of each step, over all epochs. Every epoch shuffles the trees anew if `shuffle` is set.
 pub(super) type BatchPlan = Vec<Vec<TreeRows>>;
 
 pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainError> {

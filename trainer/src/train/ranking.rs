@@ -1,5 +1,6 @@
 //! Ranking accuracy after training, on all trained pairs and on held-out pairs, each with one forward pass.
-//! The step metrics differ: they see a pair once, before later updates.
+//! The metrics of optimizer steps are different figures: they measure each pair once per epoch, before later
+//! updates.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use super::pairs::{Prepared, prepare};
 use super::reference::{self, Reference};
 use crate::TrainError;
 
-/// File with the log-probabilities of every pair before and after training.
+/// File with the log-probabilities of every trained pair of siblings under the reference and after training.
 const RANKING: &str = "ranking.jsonl";
 
 /// The ranking evaluation after training: loss settings and held-out pairs.

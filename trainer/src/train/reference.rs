@@ -1,7 +1,8 @@
 //! Reference log-probabilities: recorded while sampling, read from disk, or computed.
 //!
-//! With the round-start reference they are free: sampling recorded them in the pairs. Some of them are first
-//! compared with a forward pass, because training with a wrong reference fails silently.
+//! With the round-start reference nothing has to be computed: sampling recorded the log-probabilities in the
+//! pairs. Some of them are compared with a forward pass before training, because training with a wrong
+//! reference fails silently.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,8 +25,8 @@ use crate::artefact::{read_checksummed, write_checksummed};
 
 /// Number of recorded pairs that are compared with a forward pass.
 const CHECKED: usize = 16;
-/// Maximum difference of two summed log-probabilities that rounding explains, in nats per token, with frozen
-/// weights computed in f32 and in bf16.
+/// Maximum difference of two summed log-probabilities that is attributed to rounding, in nats per token, with
+/// frozen weights computed in f32 and in bf16.
 const TOLERANCE: [f64; 2] = [0.01, 0.1];
 /// Number of values of a weight that are hashed at a time, so that no large weight is copied.
 const HASHED: usize = 1 << 20;

@@ -148,8 +148,8 @@ impl TrainLoop<'_> {
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
             let (loss, metrics) = (done.loss, &done.metrics);
             let seen = StepProgress { step, steps, loss, tokens, rate, metrics };
-            // No stop after the last step: its metrics are part of the result, and a resumed run that has no
-            // steps left could not compute them.
+            // Do not stop after the last step: its metrics are part of the result, and a resumed run without
+            // remaining steps could not compute them.
             let stop = progress(&seen).is_break() && step < steps;
             last = done.metrics;
             if evaluated.stop {

@@ -1,8 +1,8 @@
 //! Training state on disk: weights, optimizer moments and the step they belong to.
 //!
 //! A state is a folder `state-<step>` that is renamed into place when it is complete; older states are
-//! removed afterwards. A run that is killed at any moment therefore finds the last complete state. Checksums
-//! detect later corruption on disk.
+//! removed afterwards. So whenever a run is killed, the last complete state is on disk. Checksums detect
+//! later corruption.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -93,7 +93,7 @@ fn the_optimum_of_each_loss_is_where_the_reference_finds_it() {
             len_rejected: 3.0,
             alpha,
             margin,
-            // Of three siblings at Q = margin, margin / 3 and 0, as the script has them.
+            // Three siblings with Q = margin, margin / 3 and 0, as in the script.
             advantage_chosen: margin * 5.0 / 6.0,
             advantage_rejected: -margin * 2.0 / 3.0,
         };
@@ -102,7 +102,8 @@ fn the_optimum_of_each_loss_is_where_the_reference_finds_it() {
     }
 }
 
-/// GPO's loss over all pairs of ranked siblings is its loss over the siblings: each is in as many pairs.
+/// The mean of GPO's loss over all pairs of ranked siblings equals its mean over the siblings, because every
+/// sibling is in the same number of pairs.
 #[test]
 fn the_mean_over_all_pairs_of_siblings_is_the_mean_over_the_siblings() {
     let (beta, temperature) = (0.3, 0.8);

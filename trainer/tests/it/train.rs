@@ -381,7 +381,8 @@ fn whole_completions_score_the_shared_beginning_too() {
     assert!(completion.metrics["logps/chosen"] < difference.metrics["logps/chosen"]);
 }
 
-/// Joint pairs of the tiny model's trees, every second of which is taken to be all right.
+/// Joint pairs of the tiny model's trees; the outcomes are replaced, so that all solutions of every second
+/// tree are right, and all others wrong.
 fn joint_pairs(source: &Source) -> Vec<JointPair> {
     let mut found = JointPairs::default();
     for (n, mut tree) in trees(source).into_iter().enumerate() {

@@ -1,8 +1,8 @@
 //! Finds labels and option texts that a sentence chooses without announcing them: "so it must be B".
 //!
-//! Three kinds of words are known: words that lead to a choice, praise it or deny it. A letter counts
-//! only if such words choose it or if the last line consists of it. In a list, a range, a question, a
-//! denial or an examination of the options, it is not a choice.
+//! Three kinds of words are listed in `words`: words that precede a chosen label, words that call it right,
+//! and words that deny it. A letter counts only if such words choose it or if the last line consists of it.
+//! In a list, a range, a question, a denial or an examination of the options, it is not a choice.
 
 mod words;
 
@@ -145,9 +145,9 @@ impl Place<'_> {
             .filter(|_| self.may_stand(word, opened))
     }
 
-    /// Whether the text after a label that a word leads to allows a choice: the clause must end or pause
-    /// there. The article "a" and numbers need the end of the clause; after other capitals a blank is
-    /// enough.
+    /// Whether the text after a label that follows the word `word` permits a choice: the clause must end or
+    /// pause there. After the article "a" and after numbers the clause must end; after other capitals a blank
+    /// is enough.
     fn may_stand(&self, word: &str, opened: &str) -> bool {
         let bracketed = self.before.ends_with(['(', '[']) && self.after.starts_with([')', ']']);
         let mut next =
@@ -157,7 +157,7 @@ impl Place<'_> {
             || stop.is_some_and(|c| ".,!?\n;:\u{3002}\u{ff0c}\u{2014}".contains(c) || unspaced(c))
                 && !next.as_str().starts_with(|c: char| c.is_ascii_digit());
         if !self.is_letter() {
-            // A number refers to an option only if "option", "choice" or a similar word leads to it.
+            // A number refers to an option only if it follows "option", "choice" or a similar word.
             return ends
                 && (bracketed
                     || names_choice(opened)
@@ -220,7 +220,7 @@ impl Place<'_> {
             || self.follows_label()
     }
 
-    /// Whether the clause before only lists the options to choose from: "Between A and B, B is correct".
+    /// Whether the preceding clause only lists the options to choose from: "Between A and B, B is correct".
     fn is_compared(&self, behind: &str) -> bool {
         let sentence = self.before.rsplit(['.', '\n', '!', '?']).next().unwrap_or(self.before);
         let opener = ["between ", "of ", "among ", "out of ", "comparing "];
@@ -360,7 +360,7 @@ pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
 /// The verb that states the option at the end of a clause must be among this many words before it.
 const MAX_STATING: usize = 8;
 
-/// Verbs that state an option, in addition to the words that [lead](LEADS) to a label.
+/// Verbs that state an option, in addition to the words that may [precede](LEADS) a label.
 const STATING: [&str; 10] =
     ["are", "were", "means", "becomes", "called", "remain", "must", "by", "comes", "makes"];
 

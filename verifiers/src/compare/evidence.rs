@@ -189,7 +189,8 @@ impl Comparison<'_> {
 /// Relation of two values.
 enum Gap {
     Apart,
-    /// The balls overlap; the bound on the gap relative to the values, as a power of two.
+    /// The balls overlap. Contains the exponent of a power of two that bounds their gap relative to the
+    /// values.
     Together(i64),
 }
 

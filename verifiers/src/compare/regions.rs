@@ -183,7 +183,8 @@ impl Comparison<'_> {
         self.tree.add(Node::Number { value, decimals: None }, self.fuel)
     }
 
-    /// Where `above / below` relates to zero: the sign changes at roots of odd multiplicity.
+    /// The region where `above / below` has the given relation to zero: the sign changes at roots of odd
+    /// multiplicity.
     fn sign_region(&mut self, subject: Id, relation: Relation, (above, below): &Quotient) -> Found {
         let found = above.roots(self.fuel).and_then(|a| Ok((a, below.roots(self.fuel)?)));
         let Some((zeros, poles)) = settled(found)? else { return Ok(None) };
@@ -254,7 +255,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether a value that lies so to its bound fulfils the relation.
+/// Whether a value fulfils the relation to its bound, if `order` is the order of value and bound.
 fn admits(relation: Relation, order: Ordering) -> bool {
     match relation {
         Relation::Less => order == Ordering::Less,
@@ -266,7 +267,7 @@ fn admits(relation: Relation, order: Ordering) -> bool {
     }
 }
 
-/// A result that is not there is nothing; an empty tank stays an error.
+/// Converts a fault into `None`, except for one that must stop the whole comparison.
 fn settled<T>(result: Result<T, Fault>) -> Result<Option<T>, Reason> {
     match result {
         Ok(value) => Ok(Some(value)),

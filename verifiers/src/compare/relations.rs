@@ -46,8 +46,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// The value that a chain assigns, the exact one if approximations follow, with the name if there is
-    /// one.
+    /// The value that a chain assigns, and the name that it assigns the value to, if there is one. If
+    /// approximations follow an exact value, the exact one counts.
     fn assigned(&mut self, chain: &Chain) -> Option<(Option<Id>, Id)> {
         let value = |r: &Relation| matches!(r, Relation::Equal | Relation::Approximately);
         if !chain.relations.iter().all(value) {
@@ -274,8 +274,8 @@ impl Comparison<'_> {
         Ok(as_equation)
     }
 
-    /// The two variables under which one function or sequence is written: n and m for `f(n)` and `f(m)`,
-    /// or for `a_n` and `a_m`.
+    /// The argument names in two forms of one function or sequence: n and m for `f(n)` and `f(m)`, or for
+    /// `a_n` and `a_m`.
     fn bound_names(&mut self, x: Id, y: Id) -> Result<Option<(Symbol, Symbol)>, Reason> {
         if let (Node::Apply(f, a), Node::Apply(g, b)) = (self.tree.get(x), self.tree.get(y)) {
             let names = match (a.as_slice(), b.as_slice()) {
@@ -320,7 +320,7 @@ impl Comparison<'_> {
         self.tree.add(node, self.fuel)
     }
 
-    /// Whether two symbols are numbered versions of one name: `x_1` and `x`.
+    /// Whether two symbols are one name with and without a number: `x_1` and `x`.
     fn numbered(&self, x: Id, y: Id) -> bool {
         let base = |id: Id| match self.tree.get(id) {
             Node::Symbol(s) => {

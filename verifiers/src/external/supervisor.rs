@@ -18,13 +18,13 @@ use crate::{About, Finding, VerifyError};
 
 /// Maximum number of requests in flight (not tuned; more than the cores that a process is likely to use).
 const WINDOW: usize = 16;
-/// Failures without an answer in between that end the run. Bad inputs may come in sequence, so one
-/// failure is not enough.
+/// Number of failures, without an answer in between, that ends the run. It is above 1, because several bad
+/// inputs may come one after the other.
 const MAX_FAILURES: u32 = 20;
 /// The same limit for a command that has never answered: the command itself is assumed to be wrong.
 const MAX_FIRST_FAILURES: u32 = 5;
-/// Number of crashes with the same request alone after which it gets no verdict. Not one, because a crash
-/// may have another cause.
+/// Number of crashes with the same request as the only open one, after which this request gets no verdict. It
+/// is above 1, because a crash may have another cause.
 const MAX_CRASHES: u32 = 2;
 /// Maximum number of lines between two replies that are not replies.
 const MAX_NOISE: u32 = 1000;
@@ -210,9 +210,9 @@ impl Supervisor {
         }
     }
 
-    /// Deadline of the next reply: the time limit after the latest of these moments: the process got its
-    /// oldest open request, the process last replied, the process started. A process that works on one
-    /// request after the other thus has the time limit for each. `None` if no request is open.
+    /// Deadline of the next reply: the time limit after the latest of three moments: the oldest open request
+    /// was sent, the last reply arrived, the process started. A process that works on one request after the
+    /// other thus has the time limit for each. `None` if no request is open.
     fn deadline(&self) -> Option<Instant> {
         let oldest = self.open.values().map(|(_, sent)| *sent).min()?;
         let started = self.process.as_ref().map_or(oldest, |process| process.started);

@@ -1,7 +1,7 @@
 //! Findings of a verifier command, stored by the content of their requests.
 //!
 //! The file is a log of rows `{key, finding}`, so a resumed or replayed search sends no request twice and
-//! gets the same findings. Faults are kept in memory only, so a later process asks again.
+//! gets the same findings. Faults are kept in memory only, so a later process sends their requests again.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};

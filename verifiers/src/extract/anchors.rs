@@ -77,7 +77,7 @@ const CONTINUATIONS: [&str; 43] = [
 ];
 
 /// Number of leading entries of `CONTINUATIONS` that are about how an answer is written, or that leave a
-/// single possibility; the "can be" or "may be" in them is not a denial.
+/// single possibility; "can be" and "may be" are not denials in these entries.
 const WRITTEN: usize = 4;
 
 /// Verbs after "answer" that deny the following words or only suppose them.
@@ -121,8 +121,8 @@ const MAX_CLAUSE: usize = 48;
 
 /// Longest sentence that is read after an announcement, in bytes.
 const MAX_SENTENCE: usize = 1024;
-/// Longest statement that can be an answer, in bytes. Of a longer one, so much is kept that the grader
-/// rejects it as too long.
+/// Longest statement that can be an answer, in bytes. A longer statement is cut to this length, at which the
+/// grader still rejects it as too long.
 const MAX_STATED: usize = 32 << 10;
 /// Maximum number of words for "answer" that are examined, from the last to the first.
 const MAX_WORDS: usize = 1024;
@@ -164,7 +164,8 @@ pub(crate) fn announced(text: &str) -> Announced<'_> {
 /// A mention of an answer.
 struct Mention {
     anchor: Anchor,
-    /// Whether the verb of the mention asserts.
+    /// Whether the verb asserts the statement after it. Also true for a denial, which is part of the
+    /// statement.
     asserted: bool,
 }
 

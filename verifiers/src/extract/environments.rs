@@ -1,14 +1,14 @@
 //! Finds formulas in delimiters, searching from the end: `$...$`, `$$...$$`, `\(...\)` and `\[...\]`.
 //!
-//! Formulas are not parsed. A pair of dollar signs around a sentence is rejected, because the signs
-//! belong to prices. Dollar signs are paired from the end of the text, where answers stand.
+//! Formulas are not parsed. A pair of dollar signs around a sentence is rejected, because the signs belong to
+//! prices. Dollar signs are paired from the end of the text, because answers are at the end.
 
 use super::{Span, prose};
 
 /// Maximum number of formulas that form one answer.
 const MAX_JOINED: usize = 32;
 
-/// Words before a formula that is a reason or condition of the formula after the comma.
+/// Words before a formula that is a reason or condition of the formula after the next comma.
 const LEADS: [&str; 10] =
     ["since", "because", "as", "when", "if", "for", "where", "given", "from", "using"];
 

@@ -9,7 +9,8 @@ use super::{stance, unlabelled};
 /// Maximum number of `####` lines that are tried, from the last to the first.
 const MAX_HASHES: usize = 16;
 
-/// First words of headings in a solution. If nothing follows the line, it is an answer: "Solution: 5".
+/// First words of headings in a solution. A line that begins with one is an answer if it is the last line:
+/// "Solution: 5".
 const HEADINGS: [&str; 13] = [
     "solution",
     "explanation",

@@ -1,9 +1,10 @@
 //! Finds the answer in a text, and reports the rule that found it.
 //!
-//! This module only finds the answer's text and does not change it. The grader parses it later; text that does
-//! not parse gets the verdict undecided. The places are tried in this order: box, answer tags, `####`,
-//! "final answer is" and the like, an `A:` line, a text that is nothing but an answer, formula, number. Unlike
-//! published graders, a found answer that cannot be read is not replaced by the next candidate.
+//! This module only finds the answer's text and does not change it. The grader parses it later; text that
+//! does not parse gets the verdict undecided. The places are tried in this order: box, answer tags, `####`,
+//! "final answer is" and the like, an `A:` line, a text that is nothing but an answer, formula, number.
+//! Unlike published graders, this module does not replace a found answer that cannot be read by the next
+//! candidate.
 
 mod anchors;
 mod asides;
@@ -131,14 +132,14 @@ pub(crate) fn find(text: &str) -> Found<'_> {
     if found.text.is_empty() { Err(Reason::NoAnswer) } else { Ok(found) }
 }
 
-/// As [`find`], for a text that was ended by its token budget: an answer at the end of the text that
-/// nothing closes does not count.
+/// As [`find`], for a text that was ended by its token budget: an unterminated answer at the end of the text
+/// does not count.
 pub(crate) fn find_closed(text: &str) -> Found<'_> {
     let found = find(text)?;
     if is_open(text, &found) { Err(Reason::Truncated) } else { Ok(found) }
 }
 
-/// Whether the text ends before anything closes the answer.
+/// Whether the answer is unterminated: nothing in or after it shows that it is complete.
 fn is_open(text: &str, found: &Extracted<'_>) -> bool {
     let Cow::Borrowed(answer) = found.text else { return false };
     let closed = ["$", "\\)", "\\]"].iter().any(|close| answer.ends_with(close));
@@ -186,8 +187,8 @@ fn search(text: &str) -> Found<'_> {
     unannounced(text, announced.unsure_to)
 }
 
-/// The answer of a text that neither marks nor announces one. `unsure_to` is the end of the last sentence that
-/// mentions an answer without asserting one, 0 if there is none.
+/// The answer of a text that neither marks nor announces one. `unsure_to` is the end of the last sentence
+/// that mentions an answer without asserting one, 0 if there is none.
 fn unannounced(text: &str, unsure_to: usize) -> Found<'_> {
     let text = match unsure_to {
         0 => text,

@@ -211,8 +211,8 @@ pub(crate) fn last_emphasised(text: &str) -> Option<&str> {
     (!words.is_empty() && !is_sentence(words)).then_some(words)
 }
 
-/// The bold words at the end of a text: `Wednesday` for "It is **Wednesday**." `None` if the text does
-/// not end so.
+/// The bold words at the end of a text: `Wednesday` for "It is **Wednesday**." `None` if the text does not
+/// end with bold words.
 pub(crate) fn closing_emphasis(text: &str) -> Option<&str> {
     let body = text.trim_end_matches(['.', ' ', '\n', '!']).strip_suffix("**")?;
     let words = &body[body.rfind("**")? + 2..];

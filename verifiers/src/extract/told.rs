@@ -1,5 +1,5 @@
-//! Values of sentences in places that hold the answer: between tags, in a box, or at the beginning of a
-//! text that answers with yes or no.
+//! Extracts the value from a sentence in a place that holds the answer: between tags, in a box, or at the
+//! beginning of a text that answers with yes or no.
 
 use std::borrow::Cow;
 

@@ -20,7 +20,7 @@ pub fn hendrycks_math(solution: &str, output: &str) -> bool {
     }
 }
 
-/// The normal form; `None` if the published grader fails on the text. It then compares both texts as
+/// The normal form; `None` if the published grader fails on the text, in which case it compares both texts as
 /// written.
 fn normal_form(text: &str) -> Option<String> {
     let mut s = text.replace('\n', "").replace("\\!", "").replace("\\\\", "\\");

@@ -50,9 +50,8 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
 }
 
-/// Rewrites "negative 5" with a minus sign, `+- ` as `\pm`, and `1'234'567` without its marks; `None` if
-/// the text has none of these forms.
-/// one of these at its start or between its digits.
+/// Rewrites "negative 5" with a minus sign, `+- ` as `\pm`, and `1'234'567` without its apostrophes; `None`
+/// if the text has none of these forms.
 fn respelled(text: &str) -> Option<String> {
     let text = text.trim_start();
     for word in ["negative ", "minus "] {

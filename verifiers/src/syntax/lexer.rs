@@ -56,8 +56,8 @@ pub(crate) struct Token<'a> {
     pub spaced: bool,
 }
 
-/// Currencies before an amount, with the names of their units. Those without a name precede a sign, or
-/// are the dollars of some country.
+/// Currency codes before an amount, with the names of their units. Codes with an empty name are skipped: a
+/// currency sign follows them, or they are the dollars of some country.
 const CURRENCIES: [(&str, &str); 8] = [
     ("US", ""),
     ("USD", "dollar"),

@@ -1,6 +1,6 @@
-//! Words that lead to a choice, praise it or deny it.
+//! Words that precede a chosen label, call it right or deny it.
 
-/// Words after a label that choose it.
+/// Words after a label that show that it is chosen.
 pub(super) const PRAISE: [&str; 23] = [
     "is the only choice",
     "is the only option",

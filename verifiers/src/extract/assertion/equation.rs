@@ -8,7 +8,7 @@ use super::{MAX_ASIDE, words};
 /// not among them, because they are about the things that are counted.
 const RETREATS: [&str; 6] = ["but", "wrong", "however", "impossible", "although", "though"];
 
-/// Whether a sentence performs the calculation before the value and lets the result stand.
+/// Whether a sentence performs the calculation before the value and does not take the result back.
 pub(super) fn is_made(lead: &str, tail: &str, behind: &[String]) -> bool {
     let retreats = behind.iter().any(|w| RETREATS.contains(&w.as_str()));
     !(retreats || is_refused(behind) || is_unmade(lead) || goes_on(tail))

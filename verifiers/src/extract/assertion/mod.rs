@@ -1,9 +1,9 @@
 //! Decides, from the form of a sentence, whether it asserts a value that no words announce.
 //!
-//! Called by [`loose`](super::loose). A value counts if it is all of its line, the right side of an
-//! equation, the complement of a linking verb, the object of a verb that counts something, or the subject
-//! of a sentence that counts. Every other position ("exceeds 29", "rule 29 out", "29 was my first idea")
-//! asserts nothing. The lists in these files are positive lists: a form that they lack stays undecided.
+//! Called by [`loose`](super::loose). A value counts if it is all of its line, the right side of an equation,
+//! the complement of a linking verb, the object of a verb that counts something, or the subject of a sentence
+//! that counts. Every other position ("exceeds 29", "rule 29 out", "29 was my first idea") asserts nothing.
+//! The lists in these files are allow-lists: a value in a form that they do not contain is not asserted.
 
 mod equation;
 mod predicate;

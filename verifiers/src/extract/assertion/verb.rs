@@ -224,8 +224,8 @@ const MENTIONS: [&str; 57] = [
     "suspected",
 ];
 
-/// Subjects of the calculation, not of the word problem's story: only a verb of result asserts their
-/// value.
+/// Subjects that belong to the calculation and not to the story of a word problem: only a verb of result
+/// asserts their value.
 const ABSTRACT: [&str; 28] = [
     "it", "this", "that", "which", "what", "answer", "value", "result", "total", "number",
     "solution", "sum", "x", "n", "i", "we", "you", "one", "nobody", "anyone", "somebody",

@@ -21,8 +21,8 @@ const MAX_LENGTH: usize = 2000;
 /// Why a text is not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
-    /// A character outside the grammar. Unlike the other faults, it also fails the parse when it is only
-    /// peeked at.
+    /// A character outside the grammar. Unlike the other faults, it makes the parse fail as soon as the
+    /// parser looks ahead at it.
     Character,
     /// The formula is of an unsupported kind, or SymPy parses it and fails later, or it would take too
     /// much work.

@@ -1,4 +1,4 @@
-//! The grammar of answers: lists of relation chains of set expressions of ratios of sums.
+//! The grammar of answers, from outer to inner: lists, chains of relations, set expressions, ratios, sums.
 //!
 //! Builds the tree; equality is decided elsewhere. Recursive descent with bounded depth. Every production
 //! either consumes a token or fails, so the work is linear in the number of tokens.
