@@ -317,6 +317,12 @@ mod tests {
     }
 
     #[test]
+    fn a_step_with_a_minimum_of_tokens_ends_where_a_line_or_sentence_ends() {
+        // The line break before the minimum does not end the step in the middle of a sentence.
+        check_steps(&Boundary::Tokens(4), 64, "a\nb c d e f.| g h i j k\n|l");
+    }
+
+    #[test]
     fn the_tokens_of_the_steps_are_those_of_the_solution() {
         let text = "First, we add:\n\n\\[ 3 + 4 = 7 \\]\n\nSo x. It is 7! Now\n- a\n- b = 3\n\n";
         for boundary in [Boundary::Paragraph, Boundary::Lines, Boundary::Sentence, Boundary::End] {

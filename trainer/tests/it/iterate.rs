@@ -363,7 +363,18 @@ fn a_dry_run_writes_nothing() {
         assert!((0.5..2.0).contains(&(planned / real)), "{name}: {planned} for {real}");
     }
     assert!(plan["estimate"]["seconds"]["search"].as_f64() > Some(0.0));
-    assert!(plan["memory"]["training_bytes"].as_u64() > Some(0));
+    let memory = |flags: &[&str]| {
+        let flags = [&["--dry-run", "--json"], flags].concat();
+        let plan: Value =
+            serde_json::from_str(&ok(regrowth(dir.path(), &tiny("lora", &flags)))).unwrap();
+        ["parameters", "trained", "training_bytes"]
+            .map(|name| plan["memory"][name].as_u64().unwrap())
+    };
+    let [all, trained, bytes] = memory(&[]);
+    assert_eq!((trained, bytes), (all, 16 * all));
+    let [all, trained, bytes] = memory(&["--lora", "2"]);
+    assert!(trained < all / 5, "{trained} of {all}");
+    assert_eq!(bytes, 4 * all + 16 * trained);
 }
 
 #[test]
