@@ -15,8 +15,8 @@ use regrowth_datasets::{
 use regrowth_policy::{Exemplar, PolicyError, PromptName, PromptOptions, wants_shots};
 use serde::{Deserialize, Serialize};
 
-/// Number of examples for a model without a chat template, if there are that many (taste: the 4 to 8 of the
-/// literature, at the lowest cost in tokens).
+/// Number of examples for a model without a chat template, if there are that many (our choice: the literature
+/// uses 4 to 8, and 4 cost the fewest tokens).
 const DEFAULT_SHOTS: usize = 4;
 /// Number of problems of a built-in task, after the problems to be solved, from which examples are drawn.
 const BUILTIN_POOL: usize = 256;
@@ -30,8 +30,8 @@ pub struct PromptFlags {
     /// checkpoint's own; for a chat model boxed, or choice for multiple choice; else gsm8k]
     #[arg(long, value_name = "FORM|FILE", hide = true)]
     pub prompt: Option<PromptName>,
-    /// Number of worked examples before each question, from training problems that are not asked [default: 4
-    /// for a model without a chat template if there are some, else 0]
+    /// Number of worked examples before each question, from training problems other than those to solve
+    /// [default: 4 for a model without a chat template if there are some, else 0]
     #[arg(long, value_name = "N", hide = true)]
     pub shots: Option<usize>,
     /// File of problems with worked solutions; the examples are drawn from its training part [default: that
@@ -85,7 +85,7 @@ impl PromptFlags {
     }
 
     /// Problems that examples may be drawn from: the training part of a file, or the problems of a built-in
-    /// task after those that are asked.
+    /// task after those to be solved.
     ///
     /// # Errors
     /// If they cannot be read.

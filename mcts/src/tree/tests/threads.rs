@@ -121,7 +121,7 @@ fn one_thread_grows_the_same_tree_every_time() {
     let grow = |leaves_in_flight| {
         let mut tree = Tree::new(1.0, BackupWeights::Returns);
         let options = GrowOptions { threads: 1, leaves_in_flight };
-        // In two calls: the tree after the first call is all that the second one needs.
+        // In two calls: the second call needs nothing but the tree that the first one has grown.
         grow(&mut tree, &Hashes(1), RULE, 2_000, options);
         grow(&mut tree, &Hashes(1), RULE, 3_000, options);
         check(&tree, BackupWeights::Returns, 1.0, 5_000);

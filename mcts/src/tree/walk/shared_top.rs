@@ -13,7 +13,7 @@ use crate::tree::node::{Link, Node, Shared};
 use crate::tree::{NodeId, NodeState, Tree};
 
 /// A subtree root with more than `1 / (SUBTREES_PER_THREAD * threads)` of the tree's visits joins the shared
-/// top, so that there are enough subtrees for threads rarely to want the same one.
+/// top, so that there are enough subtrees and threads rarely select the same one.
 const SUBTREES_PER_THREAD: u64 = 8;
 /// A batch is `1 / BATCH_SHARE` of the visits of its subtree. Measured: with batches half as large, two
 /// threads lose a seventh of their speed to cache traffic.
