@@ -154,7 +154,7 @@ fn is_index(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.parse::<u64>().is_ok())
 }
 
-/// Line of the first row, and number of rows.
+/// Line of the first affected row, and number of affected rows.
 type Places = (usize, usize);
 
 /// Notes about the rows of a file, and the columns that were left unread.

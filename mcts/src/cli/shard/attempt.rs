@@ -193,7 +193,7 @@ impl Watched {
         self.has_ended() || self.since.elapsed() >= timing.silence
     }
 
-    /// Whether the owner has reported its end, or has gone from this machine.
+    /// Whether the owner has reported its end, or ran on this machine and does not hold its lock any more.
     fn has_ended(&self) -> bool {
         let Ok(owner) = serde_json::from_slice::<Owner>(&self.text) else { return false };
         let here = !owner.boot.is_empty() && owner.boot == Owner::this_process().boot;
