@@ -90,7 +90,7 @@ pub struct ProblemSelection {
     pub split: Option<Split>,
     /// Split of the built-in tasks.
     pub task_split: Split,
-    /// Maximum number of problems of each built-in task, which generates problems without end.
+    /// Maximum number of problems of each built-in task, which is practically endless.
     pub task_limit: usize,
     /// Maximum number of problems in total.
     pub limit: usize,

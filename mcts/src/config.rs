@@ -424,7 +424,7 @@ impl SearchConfig {
     pub fn chat() -> Self {
         Self {
             simulations: 5,
-            first_root_factor: 2, // taste: a tree of a few thousand tokens
+            first_root_factor: 2, // our choice: a tree of a few thousand tokens
             breadth: [4, 2],      // as above
             max_depth: 8,         // nine solutions in ten have at most that many paragraphs
             // At temperature 1 small models write gibberish.

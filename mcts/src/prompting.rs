@@ -109,7 +109,7 @@ impl PromptFlags {
             seed,
         };
         let options = ReadOptions { format, needs_answer: false };
-        // Problems with the files were already reported when the asked problems were read.
+        // Faults of the files were already reported when the problems to solve were read.
         let mut notices = Notices::skipping(usize::MAX);
         ProblemSources::parse(&[problems])?.read(options, &selection, &mut notices)
     }
@@ -130,7 +130,7 @@ pub fn examples(
     let mut found: Vec<(String, Exemplar)> = solved.collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found.dedup_by(|a, b| a.0 == b.0);
-    // Remove the asked problems after shuffling, so that a change of the asked problems changes the examples
+    // Remove the problems to solve after shuffling, so that a change of these problems changes the examples
     // as little as possible.
     found.shuffle(&mut keyed_rng(seed, &[b"shots"]));
     let asked: BTreeSet<String> = asked.iter().map(problem_key).collect();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(chosen(&pool, 0), first);
         // A smaller number selects the first of them.
         assert_eq!(examples(&pool, &asked, 0..=3, 0).unwrap(), first[..3]);
-        // The examples do not depend on which other problems are asked.
+        // The examples do not depend on which other problems are to be solved.
         let more: Vec<Problem> = (10..14).map(|i| problem(i, None)).chain(asked.clone()).collect();
         let shown: Vec<String> = more.iter().map(|p| p.question.clone()).collect();
         let rest: Vec<&Exemplar> = first.iter().filter(|s| !shown.contains(&s.question)).collect();

@@ -23,7 +23,7 @@ Examples:
 
 /// File in which training stores the log-probabilities of its pairs.
 const RANKING: &str = "ranking.jsonl";
-/// Number of problems read from a built-in task, which generates problems without end.
+/// Number of problems read from a built-in task, which is practically endless.
 const BUILTIN_LIMIT: usize = 1000;
 
 /// Arguments of `mcts audit`.

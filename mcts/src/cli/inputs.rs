@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::log;
 use super::settings::Settings;
 
-/// Number of problems read from a built-in task, which generates problems without end.
+/// Number of problems read from a built-in task, which is practically endless.
 const BUILTIN_LIMIT: usize = 200;
 
 /// Records every answer of `policy` in the log at `path`; continues an existing log. A replay needs no log of

@@ -51,8 +51,8 @@ impl Evaluator for Hashes {
 const RULE: SelectionRule =
     SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
 
-/// Checks that a parent's visits are those of its children plus its own, that nothing is in flight, that no
-/// child is lost or shared, and that stored values equal a serial recomputation from the leaves, bit for bit.
+/// Checks the invariants: a parent's visits are those of its children plus its own; nothing is in flight; no
+/// child is lost or has two parents; stored values equal a serial recomputation from the leaves, bit for bit.
 fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
     assert_eq!(tree.visits(0), simulations);
     let order = from_the_root(tree);
