@@ -168,7 +168,7 @@ impl Unread {
     /// Adds the notes and the unread columns of a row that was read.
     ///
     /// # Errors
-    /// The first column that must be empty and is not.
+    /// A fault of the first column that must be empty and is not.
     pub fn add(&mut self, row: &Row, columns: &Columns) -> Result<(), Fault> {
         let unread = row.unread();
         if let Some((name, value)) = unread.iter().find(|(name, _)| columns.is_refused(name)) {

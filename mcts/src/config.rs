@@ -69,7 +69,7 @@ pub struct SearchConfig {
     pub gamma: f64,
     /// Weights of the children in a parent's value (default the code's form).
     pub backup_weights: BackupWeights,
-    /// Which child becomes the next search root (default the code's form).
+    /// Rule that selects the child that becomes the next search root (default the code's form).
     pub commit: CommitRule,
     /// How the spread of visits in the first two commit rules is measured (default variance; code:
     /// range).
@@ -95,7 +95,8 @@ pub struct SearchConfig {
     pub inject_reference: bool,
     /// Where a step ends (default a line break, as in published solutions: our choice).
     pub boundary: Boundary,
-    /// What ends a solution besides EOS, for models that do not end it by themselves (default nothing).
+    /// Strings and tokens that end a solution besides EOS, for models that do not end it by themselves
+    /// (default none).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
     /// Maximum number of tokens of one step, at least 1 (default 128). With `boundary = "lines"` and the

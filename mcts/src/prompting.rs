@@ -34,8 +34,8 @@ pub struct PromptFlags {
     /// [default: 4 for a model without a chat template if there are some, else 0]
     #[arg(long, value_name = "N", hide = true)]
     pub shots: Option<usize>,
-    /// File of problems with worked solutions; the examples are drawn from its training part [default: that
-    /// of --problems]
+    /// File of problems with worked solutions; the examples are drawn from its training part [default: the
+    /// file of --problems]
     #[arg(long, value_name = "FILE", hide = true)]
     pub shots_from: Option<PathBuf>,
 }

@@ -77,8 +77,8 @@ pub struct TreeRecord {
     pub duplicates: u64,
 }
 
-/// Statistics of a search root's children at its commit, in order. The search continues below only one of
-/// them, so only that child's values change afterwards.
+/// Statistics of a search root's children at the commit, in the order of the children. The search continues
+/// below only one of them, so only that child's values change afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// Q of each child.

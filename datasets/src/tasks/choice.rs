@@ -204,7 +204,8 @@ impl ChoiceProblem {
         self.options.iter().copied().filter(|&o| o != self.answer()).collect()
     }
 
-    /// A line per hop along these words, the option in words, the label.
+    /// One line per hop along these words, then the line with the option in words, then the line with the
+    /// label.
     fn lines(&self, words: &[&'static str]) -> Vec<String> {
         let mut lines: Vec<String> = words
             .windows(2)
@@ -226,8 +227,8 @@ impl ChoiceProblem {
         self.relations.iter().map(|_| !(skips && chance(rng, each))).collect()
     }
 
-    /// From this hop on the lines follow another chain: either the other chain's fact is used, or its
-    /// object is attributed to the right subject.
+    /// From this hop on, the lines follow another chain: either the other chain's fact is used, or its object
+    /// is attributed to the right subject.
     fn wrong_hop(&self, rng: &mut ChaCha8Rng, hop: usize) -> Vec<String> {
         let other = pick(rng, &self.others);
         let words = [&self.main[..=hop], &other[hop + 1..]].concat();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use regrowth_policy::decorate::Meter;
 use serde::{Deserialize, Serialize};
 
-/// Number of finished items from which their mean work is used for the remaining items.
+/// Once this many items are finished, their mean work is used for the remaining items.
 const ENOUGH_ITEMS: u64 = 5;
 
 /// Minimum of counted work (simulations) for a speed. All trees in flight begin together, so a speed from the

@@ -1,5 +1,5 @@
-//! A search in parts. Together the parts give the search of one process, whichever process searched them and
-//! however often it was killed. Parts that do not belong to one search are refused.
+//! A search in parts. Together the parts give the same rows as a search by one process, whichever process
+//! searched them and however often it was killed. Parts that do not belong to one search are refused.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
