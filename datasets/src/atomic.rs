@@ -30,7 +30,8 @@ pub fn atomic_write(
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder(&folder));
     result.map_err(|error| {
-        // If the rename succeeded, the file is gone already; the first error is the one to report.
+        // If the rename succeeded, there is no temporary file any more. An error of the removal is ignored,
+        // because the first error is the one to report.
         let _ = fs::remove_file(&temporary);
         io_error(path, error)
     })

@@ -154,7 +154,7 @@ fn is_index(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.parse::<u64>().is_ok())
 }
 
-/// Line of the first row, and number of rows.
+/// Line of the first affected row, and number of affected rows.
 type Places = (usize, usize);
 
 /// Notes about the rows of a file, and the columns that were left unread.
@@ -168,7 +168,7 @@ impl Unread {
     /// Adds the notes and the unread columns of a row that was read.
     ///
     /// # Errors
-    /// The first column that must be empty and is not.
+    /// A fault of the first column that must be empty and is not.
     pub fn add(&mut self, row: &Row, columns: &Columns) -> Result<(), Fault> {
         let unread = row.unread();
         if let Some((name, value)) = unread.iter().find(|(name, _)| columns.is_refused(name)) {

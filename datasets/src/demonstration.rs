@@ -22,12 +22,12 @@ const IGNORED: [&str; 6] = ["id", "prompt_id", "source", "dataset", "url", "lice
 pub struct Demonstration {
     /// Text or messages before the completion; not trained on.
     pub prompt: Turn,
-    /// The part that is trained on, text or messages like the prompt. A leading blank of a text belongs
-    /// to the completion.
+    /// The part that is trained on, text or messages like the prompt. Leading white space of a text
+    /// completion is kept.
     pub completion: Turn,
     /// Weight of each token of the completion, above 0.
     pub weight: f32,
-    /// Whether EOS follows a completion that is text; a chat template ends its turns itself.
+    /// If true, EOS is appended to a completion that is text; a chat template ends its turns itself.
     pub eos: bool,
 }
 

@@ -1,9 +1,9 @@
-//! The one error type of this crate: each variant says where, what was found, what was expected and
+//! The one error type of this crate: each message states the place, what was found, what was expected and
 //! what to do.
 
 use std::path::PathBuf;
 
-/// What can go wrong while reading, generating or writing data.
+/// An error of reading, generating or writing data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {

@@ -1,20 +1,19 @@
-//! Rows in the column layouts of other trainers, made from our pairs. Our own pairs file already
-//! loads as TRL's standard preference data; these are the other layouts. They carry text only, so
-//! a trainer that reads them tokenises again, and TRL ends every completion with an end-of-text
-//! token, also one that is a step in the middle of a solution.
+//! Rows in the column layouts of other trainers, converted from our pairs. (Our own pairs file already loads
+//! as TRL's standard preference data.) These rows contain only text, so a trainer tokenises it again, and TRL
+//! appends EOS to every completion, even to a step in the middle of a solution.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{PreferencePair, Problem};
 
-/// TRL's unpaired preference columns: one completion and whether it is wanted.
+/// TRL's unpaired preference columns: one completion and whether it is desirable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnpairedRow {
     /// Prompt and the steps so far.
     pub prompt: String,
     /// One step.
     pub completion: String,
-    /// Whether it was the better one of its pair.
+    /// Whether the completion is the chosen side of its pair.
     pub label: bool,
 }
 
@@ -35,9 +34,9 @@ impl UnpairedRow {
 pub struct StepwiseRow {
     /// Prompt and the steps so far.
     pub prompt: String,
-    /// The step that the label is about.
+    /// The labelled step, as a list of one.
     pub completions: Vec<String>,
-    /// Whether each was the better one of its pair; better does not say right.
+    /// For each step, whether it is the chosen side of its pair. The chosen side is not necessarily right.
     pub labels: Vec<bool>,
 }
 
@@ -64,9 +63,9 @@ pub struct StepDpoRow {
     pub chosen: String,
     /// The worse step.
     pub rejected: String,
-    /// The steps up to and with the better one: a pair does not know how its side went on.
+    /// The steps up to and including the better one; a pair does not contain the rest of the solution.
     pub full_chosen: String,
-    /// The steps up to and with the worse one.
+    /// The steps up to and including the worse one.
     pub full_rejected: String,
     /// Reference answer.
     pub answer: String,
@@ -75,10 +74,10 @@ pub struct StepDpoRow {
 }
 
 impl StepDpoRow {
-    /// The row of `pair`, which comes from a tree of `problem` whose root held `root_prompt`.
+    /// Converts `pair`, which was extracted from a tree of `problem` with the prompt `root_prompt`.
     ///
-    /// `None` if the prompt of the pair does not begin with `root_prompt`: then it is another
-    /// tree's.
+    /// `None` if the prompt of the pair does not begin with `root_prompt`, i.e. if the pair is from another
+    /// tree.
     #[must_use]
     pub fn of_pair(pair: &PreferencePair, problem: &Problem, root_prompt: &str) -> Option<Self> {
         let steps = pair.prompt.strip_prefix(root_prompt)?;

@@ -1,5 +1,5 @@
-//! A fault of a row whose file and line are not known yet. Parsers of rows return a [`Fault`]; readers
-//! add the place and make it a [`DataError`]. Every quotation from a file is cut to a readable length
+//! A fault of a row whose file and line are not known yet. Parsers of rows return a [`Fault`]; readers add
+//! file and line and convert it to a [`DataError`]. Every quotation from a file is cut to a readable length
 //! here.
 
 use std::path::Path;

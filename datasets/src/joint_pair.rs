@@ -43,7 +43,7 @@ pub struct JointSide {
     /// Whether a step was injected from the reference solution and not sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub injected: bool,
-    /// Whether a time budget influenced the tree: another run may then give other pairs.
+    /// Whether the search had a time-based stopping rule; another run may then give other pairs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
     /// Text of the prompt.
@@ -54,10 +54,11 @@ pub struct JointSide {
     pub prompt_ids: Vec<TokenId>,
     /// Token ids of the solution as they were sampled.
     pub completion_ids: Vec<TokenId>,
-    /// Sampling log-probabilities of `completion_ids` at temperature 1, one per id.
+    /// Log-probabilities of `completion_ids` under the policy, recorded while sampling, before temperature,
+    /// top-k, top-p and min-p are applied; one per id.
     pub completion_logps: Vec<f32>,
     /// Whether the log-probabilities above may serve as those of the round-start reference: all steps were
-    /// sampled, not injected, at temperature 1 without truncation.
+    /// sampled, not injected, at temperature 1 without top-k, top-p or min-p.
     pub logps_exact: bool,
 }
 

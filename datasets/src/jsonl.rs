@@ -68,7 +68,7 @@ impl<W: Write> JsonlWriter<W> {
     /// Writes one row and its line feed.
     ///
     /// # Errors
-    /// The writer's error, or that the row cannot be written as JSON.
+    /// The writer's error, or an error if the row cannot be serialised as JSON.
     pub fn write<T: Serialize>(&mut self, row: &T) -> io::Result<()> {
         serde_json::to_writer(&mut self.inner, row)?;
         self.inner.write_all(b"\n")

@@ -31,7 +31,7 @@ struct SeenQuestion {
 }
 
 impl Notices {
-    /// No notices yet; allows `skip_bad` bad rows in all files that are read with it together.
+    /// Creates an empty collection that allows `skip_bad` bad rows in total, over all files read with it.
     #[must_use]
     pub fn skipping(skip_bad: usize) -> Self {
         Self { allowed: skip_bad, ..Self::default() }

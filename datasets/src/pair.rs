@@ -35,7 +35,7 @@ pub struct PreferencePair {
     /// sampled.
     #[serde(default)]
     pub injected: bool,
-    /// Whether a time budget influenced the tree: another run may then give other pairs.
+    /// Whether the search had a time-based stopping rule; another run may then give other pairs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
     /// Depth of the two children; children of the root have depth 1.

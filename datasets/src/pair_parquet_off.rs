@@ -1,4 +1,4 @@
-//! Stands in for the Parquet writer in a build without the feature: an error that names it.
+//! Replaces the Parquet writer in a build without the feature: returns an error that names the feature.
 
 use std::path::Path;
 

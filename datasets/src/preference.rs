@@ -67,9 +67,9 @@ pub struct TextPreference {
     /// Steps of the answer that both sides continue (Step-DPO); `None` in TRL's layouts, whose sides
     /// are whole answers.
     pub steps: Option<String>,
-    /// The better side, of the prompt's kind.
+    /// The better side: text or messages, like the prompt.
     pub chosen: Turn,
-    /// The worse side, of the prompt's kind.
+    /// The worse side: text or messages, like the prompt.
     pub rejected: Turn,
     /// Why the chosen side is better (column `rationale`); trimmed; `None` if that column is absent, blank or not
     /// text.

@@ -97,7 +97,7 @@ pub fn read_raw_rows(path: &Path) -> Result<Vec<RawRow>, DataError> {
 struct Reader<'a> {
     path: &'a Path,
     options: ReadOptions,
-    /// The format, once a row has shown it.
+    /// The format; `None` until it is detected from the first row.
     format: Option<Format>,
     /// Ids in the file: line of first use, content, and number of uses.
     ids: BTreeMap<String, SeenId>,

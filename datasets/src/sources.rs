@@ -90,7 +90,7 @@ pub struct ProblemSelection {
     pub split: Option<Split>,
     /// Split of the built-in tasks.
     pub task_split: Split,
-    /// Maximum number of problems of each built-in task, which has no end of its own.
+    /// Maximum number of problems of each built-in task, which is practically endless.
     pub task_limit: usize,
     /// Maximum number of problems in total.
     pub limit: usize,
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!((count(&even, "a"), count(&even, "b")), (10, 10));
         let limited = ProblemSelection { limit: 8, ..everything() };
         assert_eq!(read(&specs, &limited), problems[..8]);
-        // The same seed takes the same problems, another seed takes others.
+        // The same seed selects the same problems, another seed selects others.
         assert_eq!(read(&[format!("{a}:1"), b.clone()], &everything()), even);
         let other = ProblemSelection { seed: 2, ..everything() };
         assert_ne!(read(&[format!("{a}:1"), b], &other), even);

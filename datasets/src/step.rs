@@ -1,4 +1,4 @@
-//! A step: a chunk of reasoning text with the token ids and log-probabilities with which it was sampled;
+//! A step: a chunk of reasoning text with the token ids and log-probabilities recorded when it was sampled;
 //! and a trajectory: the steps of one attempt.
 
 use serde::{Deserialize, Serialize};

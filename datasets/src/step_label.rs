@@ -1,7 +1,7 @@
 //! A step with the verified outcomes of its continuations: a training example for a judge of steps.
 //!
-//! One JSON object per line. `prompt`, `completion` and `label` are TRL's unpaired columns; the token
-//! ids, and the counts from which the label is computed, are for the training of the judge.
+//! One JSON object per line. `prompt`, `completion` and `label` are TRL's unpaired columns; the token ids,
+//! and the counts from which the label is computed, are used to train the judge.
 
 use serde::{Deserialize, Serialize};
 

@@ -60,8 +60,8 @@ impl Answers {
         at
     }
 
-    /// Index of the solution's answer; `None` if it is new. Most answers are stated in the same words, so the
-    /// verifier is called last.
+    /// Index of the solution's answer; `None` if it is new. Equal answers usually have the same text, so
+    /// texts are compared first and the verifier is called only if no text is equal.
     fn place(
         &self,
         verifier: &dyn Verifier,

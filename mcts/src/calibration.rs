@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TreeRecord;
 
-/// Bins of [`ece`]: ten of equal width over [0, 1]; 1 belongs to the last.
+/// Number of bins of [`ece`], of equal width over [0, 1]; 1 belongs to the last.
 pub const ECE_BINS: usize = 10;
 
 /// A self-evaluation in [0, 1], and whether the solution is right.

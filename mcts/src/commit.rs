@@ -64,7 +64,8 @@ fn tempered_weights(
 }
 
 /// Samples an index with probability proportional to its weight, by the inverse transform of `draw`. Returns
-/// the last index if rounding leaves none; `None` if there are no weights.
+/// the last index if rounding errors put `draw` beyond the sum of the weights; `None` if there are no
+/// weights.
 fn sample_index(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) -> Option<usize> {
     let last = weights.len().checked_sub(1);
     let mut left = draw * weights.clone().sum::<f64>();

@@ -53,7 +53,7 @@ pub struct SearchConfig {
     pub selection: Selection,
     /// Weight of the exploration term, at least 0 (default 1: paper).
     pub c_puct: f64,
-    /// Q of a child without visits in selection (default its own reward: paper).
+    /// Q that selection uses for a child without visits (default its own reward: paper).
     pub first_play: FirstPlay,
     /// Dirichlet noise on the priors of every search root (default none: paper).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct SearchConfig {
     pub gamma: f64,
     /// Weights of the children in a parent's value (default the code's form).
     pub backup_weights: BackupWeights,
-    /// Which child becomes the next search root (default the code's form).
+    /// Rule that selects the child that becomes the next search root (default the code's form).
     pub commit: CommitRule,
     /// How the spread of visits in the first two commit rules is measured (default variance; code:
     /// range).
@@ -82,20 +82,21 @@ pub struct SearchConfig {
     /// Number of simulations of one tree in flight at once (W), 1 to 65,535. Part of the result: simulation k
     /// selects after exactly the results of simulations 1 to `k - W` (default 1: serial search).
     pub leaves_in_flight: usize,
-    /// How tokens are sampled (default temperature 1 without truncation: paper).
+    /// How tokens are sampled (default temperature 1 without top-k, top-p or min-p: paper).
     pub sampling: Sampling,
     /// Whether the first candidate of every node is the greedy one (default false: paper, option).
     pub greedy_first: bool,
     /// Trigram similarity to an earlier sibling above which a candidate is dropped, in [0, 1] (default none:
-    /// only candidates with equal token ids are dropped; the code: 0.99, of BERTScore's greedy cosine
-    /// matching of hidden states).
+    /// only candidates with equal token ids are dropped; the code drops above 0.99 of BERTScore, a greedy
+    /// cosine matching of hidden states).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
     /// Whether steps of the reference solution are added to the candidates (default false; code).
     pub inject_reference: bool,
-    /// Where a step ends (default a line break: taste, as published solutions are written).
+    /// Where a step ends (default a line break, as in published solutions: our choice).
     pub boundary: Boundary,
-    /// What ends a solution besides EOS, for models that do not end it by themselves (default nothing).
+    /// Strings and tokens that end a solution besides EOS, for models that do not end it by themselves
+    /// (default none).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
     /// Maximum number of tokens of one step, at least 1 (default 128). With `boundary = "lines"` and the
@@ -206,8 +207,8 @@ pub struct ValueConfig {
     pub unasked: f64,
     /// If true, the self-evaluation is divided by max(depth of the parent - 3, 1) (default false; code).
     pub depth_decay: bool,
-    /// If true, a self-evaluation of exactly 0 is replaced by R of the parent, before the outcome is added
-    /// (default false; code).
+    /// If true, a self-evaluation of exactly 0 is replaced by the parent's R (outcome plus self-evaluation),
+    /// before the outcome is added (default false; code).
     pub inherit_zero: bool,
     /// If true, the outcome of a correct solution is multiplied by 1.25 unless the solution is a prefix of
     /// the reference solution (default false; code). Does not apply to multiple choice, or without a
@@ -265,7 +266,7 @@ impl ValueConfig {
         }
     }
 
-    /// Whether steps are judged by a question to the model.
+    /// Whether judging a step needs a request to a model, i.e. a question or the likelihoods of follow-ups.
     #[must_use]
     pub fn asks(&self) -> bool {
         self.self_evaluation && !self.judge.asks_nothing()
@@ -341,7 +342,8 @@ impl ValueConfig {
         Ok(Arc::new(JudgedBy::new(policy, judge, meter.clone(), self.restates())))
     }
 
-    /// Wraps the judging policy if the judge form requires it, and checks that it can answer.
+    /// Wraps the judging policy if the judge form requires it. Checks that every grade label is a single
+    /// token.
     fn asked(&self, policy: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, SearchError> {
         if !self.self_evaluation {
             return Ok(policy);
@@ -367,8 +369,8 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl SearchConfig {
-    /// The settings of the authors' scripts for mathematics: budget and breadth of the paper; where code and
-    /// paper differ otherwise, the code's settings.
+    /// The settings of the authors' scripts for mathematics. Budget and breadth are the paper's; other
+    /// settings on which code and paper differ are the code's.
     #[must_use]
     pub fn paper() -> Self {
         Self {
@@ -389,8 +391,8 @@ impl SearchConfig {
         Self { breadth: [4, 2], max_depth: 3, max_step_tokens: 32, ..Self::paper() }
     }
 
-    /// Settings for the bundled model, a small model whose solutions have many short lines. Logs are those of
-    /// `docs/experiments`.
+    /// Settings for the bundled model, a small model whose solutions have many short lines. The experiments
+    /// are described in `docs/experiments`.
     #[must_use]
     pub fn builtin() -> Self {
         Self {
@@ -423,7 +425,7 @@ impl SearchConfig {
     pub fn chat() -> Self {
         Self {
             simulations: 5,
-            first_root_factor: 2, // taste: a tree of a few thousand tokens
+            first_root_factor: 2, // our choice: a tree of a few thousand tokens
             breadth: [4, 2],      // as above
             max_depth: 8,         // nine solutions in ten have at most that many paragraphs
             // At temperature 1 small models write gibberish.
@@ -455,7 +457,7 @@ impl SearchConfig {
         Self { strategy: Strategy::Beam { width }, ..Self::default() }
     }
 
-    /// Whether a stopping rule makes results depend on the machine.
+    /// Whether a stopping rule limits time, so that results depend on the machine.
     #[must_use]
     pub fn is_timed(&self) -> bool {
         self.stop.iter().any(|rule| rule.is_timed())

@@ -239,8 +239,8 @@ struct Shared<'a> {
     config: &'a SearchConfig,
     options: &'a RunOptions,
     probe: Option<&'a StateProbe>,
-    /// Set when the delivery ends, for whatever reason. Responses may then never arrive, so no worker should wait for
-    /// them.
+    /// Set when the delivery has ended. After a failure, responses may never arrive, so no worker should wait
+    /// for them.
     stop: &'a AtomicBool,
 }
 

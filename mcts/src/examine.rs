@@ -48,8 +48,8 @@ pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
     }
 }
 
-/// What a verifier command checks of a child: the finished solution if the command decides outcomes and the
-/// oracle is on; otherwise the step if the command checks steps; `None` for neither.
+/// Subject of a verifier command's check of a child: the finished solution if the command decides outcomes
+/// and the oracle is on; otherwise the step if the command checks steps; otherwise `None`.
 fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
     let config = &subject.config.verifier;
     if child.step.terminal && subject.config.value.oracle && config.solutions {
@@ -59,8 +59,8 @@ fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
 }
 
 /// Sets the outcome of a finished solution: from the command's finding if there is one, otherwise from the
-/// verifier's verdict. If undecided, the outcome stays open with a command; otherwise the solution counts as
-/// wrong.
+/// verifier's verdict. If a command gives no verdict, the outcome stays open; if the built-in grader cannot
+/// decide, the solution counts as wrong.
 fn decide(subject: &Subject<'_>, child: &mut Child, turn: &str) {
     if let Some(finding) = checked(&child.step.findings) {
         child.correct = finding.correct;

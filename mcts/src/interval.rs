@@ -13,7 +13,7 @@ pub fn wilson(correct: u64, n: u64) -> [f64; 2] {
     let p = k / n;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    // At 0 and n the interval ends at the share; rounding must not make it too short.
+    // If `correct` is 0 or n, one end of the interval is exactly the share; rounding must not move it.
     let low = if correct == 0 { 0.0 } else { (centre - half).max(0.0) };
     let high = if k == n { 1.0 } else { (centre + half).min(1.0) };
     [low, high]

@@ -53,7 +53,7 @@ pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<S
         counts[id].0 >= fewest
     };
     let mut nodes: Vec<usize> = (1..tree.nodes.len()).filter(|&id| enough(id)).collect();
-    // Sample uniformly: the judge is asked about all steps of a search, not only about the best ones.
+    // Sample uniformly, because a search has all steps judged, not only the best ones.
     nodes.shuffle(&mut keyed_rng(tree.seed, &[b"step_labels", tree.problem.id.as_bytes()]));
     nodes.truncate(config.max_per_tree);
     nodes.sort_unstable();

@@ -115,10 +115,10 @@ pub struct LikelihoodCalibration {
     /// Share of right solutions among the solutions through a step, from the log-likelihood of the solution
     /// up to and including the step.
     pub step: SurprisalCalibrator,
-    /// Whether a finished solution is right, from its log-likelihood.
+    /// Probability that a finished solution is right, from its log-likelihood.
     pub end: SurprisalCalibrator,
-    /// Whether a finished solution is right, from the log-likelihood of its answer; used if answers are
-    /// judged.
+    /// Probability that a finished solution is right, from the log-likelihood of its answer; used with
+    /// `judge = "answers"`.
     #[serde(default = "LikelihoodCalibration::answer")]
     pub answer: AnswerCalibrator,
 }

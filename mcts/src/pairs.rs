@@ -35,7 +35,7 @@ pub struct ExtractedPairs {
     pub pairs: Vec<PreferencePair>,
     /// Ids of the chosen and the rejected child of each pair.
     pub sides: Vec<(u32, u32)>,
-    /// Pairs whose sides the ensemble swapped.
+    /// Number of pairs whose sides the ensemble swapped.
     pub flipped: u64,
     /// Number of dropped pairs by reason. A dropped tree, and a parent with fewer than two children, count as 1.
     pub dropped: BTreeMap<DropReason, u64>,

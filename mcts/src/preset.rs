@@ -14,7 +14,7 @@ use crate::{PairConfig, SearchConfig};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// K = 16, breadth 5 then 3, depth 4; the other presets change some of these.
+    /// 16 simulations per search root, breadth 5 then 3, depth 4; the other presets change some of these.
     #[default]
     Default,
     /// Tuned for the bundled model; the default preset of `--policy builtin`.

@@ -15,8 +15,8 @@ use regrowth_datasets::{
 use regrowth_policy::{Exemplar, PolicyError, PromptName, PromptOptions, wants_shots};
 use serde::{Deserialize, Serialize};
 
-/// Number of examples for a model without a chat template, if there are that many (taste: the 4 to 8 of the
-/// literature, at the lowest cost in tokens).
+/// Number of examples for a model without a chat template, if there are that many (our choice: the literature
+/// uses 4 to 8, and 4 cost the fewest tokens).
 const DEFAULT_SHOTS: usize = 4;
 /// Number of problems of a built-in task, after the problems to be solved, from which examples are drawn.
 const BUILTIN_POOL: usize = 256;
@@ -30,12 +30,12 @@ pub struct PromptFlags {
     /// checkpoint's own; for a chat model boxed, or choice for multiple choice; else gsm8k]
     #[arg(long, value_name = "FORM|FILE", hide = true)]
     pub prompt: Option<PromptName>,
-    /// Number of worked examples before each question, from training problems that are not asked [default: 4
-    /// for a model without a chat template if there are some, else 0]
+    /// Number of worked examples before each question, from training problems other than those to solve
+    /// [default: 4 for a model without a chat template if there are some, else 0]
     #[arg(long, value_name = "N", hide = true)]
     pub shots: Option<usize>,
-    /// File of problems with worked solutions; the examples are drawn from its training part [default: that
-    /// of --problems]
+    /// File of problems with worked solutions; the examples are drawn from its training part [default: the
+    /// file of --problems]
     #[arg(long, value_name = "FILE", hide = true)]
     pub shots_from: Option<PathBuf>,
 }
@@ -85,7 +85,7 @@ impl PromptFlags {
     }
 
     /// Problems that examples may be drawn from: the training part of a file, or the problems of a built-in
-    /// task after those that are asked.
+    /// task after those to be solved.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -109,7 +109,7 @@ impl PromptFlags {
             seed,
         };
         let options = ReadOptions { format, needs_answer: false };
-        // Problems with the files were already reported when the asked problems were read.
+        // Faults of the files were already reported when the problems to solve were read.
         let mut notices = Notices::skipping(usize::MAX);
         ProblemSources::parse(&[problems])?.read(options, &selection, &mut notices)
     }
@@ -130,7 +130,7 @@ pub fn examples(
     let mut found: Vec<(String, Exemplar)> = solved.collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found.dedup_by(|a, b| a.0 == b.0);
-    // Remove the asked problems after shuffling, so that a change of the asked problems changes the examples
+    // Remove the problems to solve after shuffling, so that a change of these problems changes the examples
     // as little as possible.
     found.shuffle(&mut keyed_rng(seed, &[b"shots"]));
     let asked: BTreeSet<String> = asked.iter().map(problem_key).collect();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(chosen(&pool, 0), first);
         // A smaller number selects the first of them.
         assert_eq!(examples(&pool, &asked, 0..=3, 0).unwrap(), first[..3]);
-        // The examples do not depend on which other problems are asked.
+        // The examples do not depend on which other problems are to be solved.
         let more: Vec<Problem> = (10..14).map(|i| problem(i, None)).chain(asked.clone()).collect();
         let shown: Vec<String> = more.iter().map(|p| p.question.clone()).collect();
         let rest: Vec<&Exemplar> = first.iter().filter(|s| !shown.contains(&s.question)).collect();

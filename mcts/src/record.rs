@@ -77,8 +77,8 @@ pub struct TreeRecord {
     pub duplicates: u64,
 }
 
-/// Statistics of a search root's children at its commit, in order. The search continues below only one of
-/// them, so only that child's values change afterwards.
+/// Statistics of a search root's children at the commit, in the order of the children. The search continues
+/// below only one of them, so only that child's values change afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// Q of each child.
@@ -98,9 +98,11 @@ pub struct NodeRecord {
     pub text: String,
     /// Token ids of the step.
     pub ids: Vec<TokenId>,
-    /// Log-probability of each id when it was sampled.
+    /// Log-probability of each id under the policy, recorded while sampling or, for an injected step,
+    /// requested.
     pub logps: Vec<f32>,
-    /// Whether `logps` are the log-probabilities that the step was sampled with.
+    /// Whether `logps` may serve as the reference's in DPO: the step was sampled, not injected, at
+    /// temperature 1 without top-k, top-p or min-p.
     pub logps_exact: bool,
     /// Whether the step was injected from the reference solution.
     #[serde(default)]
@@ -168,8 +170,8 @@ impl TreeRecord {
         counts
     }
 
-    /// Number of tokens of the prompt and of all steps, where a common beginning of several solutions is
-    /// counted once (the size of their prefix tree). EOS is not counted, because nothing follows it.
+    /// Number of tokens of the prompt and of all steps, counting a common beginning of several solutions once
+    /// (the size of their prefix tree). EOS is not counted, because nothing follows it.
     #[must_use]
     pub fn unique_tokens(&self) -> u64 {
         let mut paths: Vec<Vec<TokenId>> = Vec::with_capacity(self.nodes.len());
@@ -252,8 +254,8 @@ impl TreeRecord {
 /// Streams the trees of a file.
 ///
 /// # Errors
-/// [`SearchError::Io`] if the file cannot be opened. The items are [`SearchError::Row`] for a line that is
-/// not a tree of a known version and of consistent shape.
+/// [`SearchError::Io`] if the file cannot be opened. An item is [`SearchError::Row`] if a line is not a
+/// well-formed tree of a known version.
 pub fn read_trees(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<TreeRecord, SearchError>> + use<>, SearchError> {

@@ -191,7 +191,7 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Score of one child; selection takes the child with the highest score.
+    /// Score of one child; the child with the highest score is selected.
     #[must_use]
     pub fn score(&self, child: &ChildStats) -> f64 {
         let visits = child.visits + child.in_flight;

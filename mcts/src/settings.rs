@@ -78,7 +78,7 @@ pub fn is_training_key(key: &str) -> bool {
 /// Keys of a settings file that only `mcts` reads.
 pub const SEARCH_KEYS: [&str; 2] = ["limit", "run"];
 
-/// Returns `base` with the values that are set in `flags` replaced.
+/// Returns `base`, with its values overridden by those that `flags` sets.
 ///
 /// # Errors
 /// If a value cannot be represented in a table.

@@ -88,7 +88,7 @@ pub(crate) fn marked_equations(text: &str) -> String {
     out
 }
 
-/// Whether the step's text already shows the finding, as for the equation checker.
+/// Whether the step's text already shows the finding: true for findings of the equation checker.
 fn is_shown(finding: &Finding) -> bool {
     finding.by == FoundBy::Calculator
 }

@@ -84,7 +84,7 @@ pub fn breadth(text: &str) -> Result<[usize; 2], String> {
     Ok([parse(first)?, parse(rest)?])
 }
 
-/// Replaces such words in the table `search` of a settings file by the tables that they stand for.
+/// Replaces one-word settings in the table `search` of a settings file by their full values.
 ///
 /// # Errors
 /// If a word is invalid; the message gives the setting and the expected format.

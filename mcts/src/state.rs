@@ -1,7 +1,7 @@
 //! The policy's hidden state at the end of a step, as stored in a tree.
 //!
-//! Values are rounded to bf16 once, when they come from the policy. So a search computes the same from a
-//! state as a later reader of its tree, bit for bit. A row grows by 2.7 bytes per value.
+//! Values are rounded to bf16 once, when they come from the policy. So a search and a later reader of its
+//! tree compute bit-identical results from a state. A row grows by 2.7 bytes per value.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,9 +1,9 @@
-//! Rules that end the simulations of a search root early, or a beam at the end of a level. One rule that is
-//! met suffices.
+//! Rules that end the simulations of a search root early, or a beam at the end of a level. It is enough that
+//! one rule is met.
 //!
-//! The rules use only what backed-up simulations have spent and found. So with several leaves in flight they
-//! are as reproducible as the rest of the search, except for rules on time. Every root gets at least one
-//! simulation, so a stopped search still ends in a whole solution.
+//! The rules use only the resources spent and the solutions found by backed-up simulations. So with several
+//! leaves in flight they are as reproducible as the rest of the search, except for rules on time. Every root
+//! gets at least one simulation, so a stopped search still ends in a whole solution.
 
 use std::time::Duration;
 
@@ -51,12 +51,12 @@ pub struct Spent {
     pub root_visits: Vec<u64>,
     /// Number of right solutions that have ended in the tree; 0 if outcomes are not verified.
     pub right: u64,
-    /// Number of solutions that have ended in the tree and are not right.
+    /// Number of wrong solutions that have ended in the tree; in a beam search, also those with outcome 0.
     pub wrong: u64,
 }
 
 impl StopRule {
-    /// Whether the rule depends on the machine.
+    /// Whether the rule limits time, so that results depend on the machine.
     #[must_use]
     pub fn is_timed(self) -> bool {
         matches!(self, Self::Millis(_))

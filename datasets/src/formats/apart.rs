@@ -1,8 +1,8 @@
 //! Sets that publish the right answer in one column and the wrong ones in others, without labels: SciQ
 //! (Welbl et al. 2017, arXiv:1707.06209), GPQA (Rein et al. 2023, arXiv:2311.12022) and TruthfulQA's
-//! first form (Lin et al. 2021, arXiv:2109.07958). The options are shuffled and lettered. The order
-//! depends on the texts alone: the right option is not always at one place, but at the same place in
-//! every file and run.
+//! first form (Lin et al. 2021, arXiv:2109.07958). The options are shuffled and lettered. The order depends
+//! on the texts alone, so the right option has different positions in different problems, but the same
+//! position in every file and run.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! Options of a multiple-choice row in every published form: all in one column, or one column per option.
-//! Which option is right is decided in `reference`.
+//! The right option is determined in `reference`.
 
 use serde_json::{Map, Value};
 

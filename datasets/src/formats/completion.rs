@@ -7,8 +7,8 @@ use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
 
-/// HellaSwag: ctx, endings, label. The activity is put before the context, as the set's authors and
-/// lm-eval do.
+/// HellaSwag: ctx, endings, label. The question is the activity followed by the context, as the set's authors
+/// and lm-eval do it.
 pub(super) fn hellaswag(row: &Row) -> Result<Problem, Fault> {
     let context = row.text("ctx")?;
     let question = match row.optional_text("activity_label") {

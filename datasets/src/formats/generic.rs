@@ -6,8 +6,9 @@
 //! * options: see `choices`; which option is right: see `reference`.
 //! * `answer` without options: a number or text. If it is a worked solution, the answer is extracted from
 //!   it, see `stated`.
-//! * `kind`: `number`, `math` or `text`. Without it, a number is a `number`, text with a digit or
-//!   mathematical sign and without a word is `math`, and other text is `text`.
+//! * `kind`: `number`, `math` or `text`. Without it, a number is a `number`, text with a
+//!   backslash (LaTeX), or with a digit or mathematical sign and without a word, is `math`, and other text
+//!   is `text`.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use crate::fault::{Fault, quote};
 use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
-/// Answers of NuminaMath-1.5 for problems without an answer to check.
+/// Values of NuminaMath-1.5's answer column for problems without an answer that can be checked.
 const NO_ANSWER: [&str; 2] = ["proof", "notfound"];
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {

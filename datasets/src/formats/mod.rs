@@ -131,8 +131,8 @@ impl Format {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// The format of a row with these columns; `None` if the row has no known question column. Only the
-    /// column names decide, except for sets that share all of their names.
+    /// The format of a row with these columns; `None` if the row has no known question column. The column
+    /// names decide; the content decides only between sets with the same column names.
     pub(crate) fn detect(row: &Row) -> Option<Self> {
         const SIGNS: [(&[&str], Format); 20] = [
             (&["sQuestion", "lSolutions"], Format::Mawps),

@@ -44,8 +44,8 @@ pub(super) fn optional(row: &Row, name: &str) -> Result<String, Fault> {
     value(&found).ok_or_else(|| Fault::of(name, "a number", Some(&found)))
 }
 
-/// Kind of a reference whose set does not state it: a number; mathematics, if it has a digit or sign and
-/// no word; otherwise text (names, times, ratios such as `5:6`).
+/// Kind of a reference whose set does not state it: a number; mathematics, if it has a backslash (LaTeX), or
+/// a digit or sign and no word; otherwise text (names, times, ratios such as `5:6`).
 pub(super) fn kind_of(answer: &str) -> AnswerKind {
     if plain(answer).is_some() {
         return AnswerKind::Number;

@@ -1,12 +1,12 @@
-//! Which option of a row is right: given by position, label or text, in one column or in several that
-//! must agree. A JSON integer is a position counted from zero, as in MMLU, and is never compared with the
-//! options' texts. An ambiguous value is refused, or read as documented here with a note.
+//! Determines the right option of a row, which is given by position, label or text, in one column or in
+//! several that must agree. A JSON integer is a position counted from zero, as in MMLU, and is never compared
+//! with the options' texts. An ambiguous value is refused, or read as documented here with a note.
 //!
 //! | value | read as |
 //! |---|---|
 //! | integer | a position from zero; the label, if the file labels its options with digits |
 //! | text of digits | the label, if the file has it; the text of an option; a position from zero |
-//! | other text | the label (`B`, `b`, `(B)`), then the exact text of one option |
+//! | other text | the exact label (`B`), else the exact text of one option, else `b`, `(B)` or `B) text` |
 //! | nothing, or -1 | no reference |
 //!
 //! Digits that are the text of one option and the position of another are refused.
@@ -169,7 +169,8 @@ fn digits_of_text(
     }
 }
 
-/// A label, bare or in brackets, or else the text of one option.
+/// The exact label, else the exact text of one option, else a label in another letter case or in brackets,
+/// else label and text of one option.
 fn words(
     row: &Row,
     options: &Options,

@@ -7,9 +7,8 @@ use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
 
-/// Tells from which of the three sets a row with a question and `answerKey` comes. CommonsenseQA has a
-/// concept column; ids of OpenBookQA are two numbers (`7-980`), ids of ARC begin with the name of an
-/// exam.
+/// Detects which of the three sets a row with a question and `answerKey` comes from. CommonsenseQA has a
+/// concept column; ids of OpenBookQA are two numbers (`7-980`), ids of ARC begin with the name of an exam.
 pub(super) fn which(row: &Row) -> Format {
     let id = row.optional_text("id").unwrap_or_default();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

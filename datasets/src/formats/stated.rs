@@ -1,7 +1,6 @@
-//! Extracts the reference from a worked solution in the answer column: after `####` (GSM8K), in
-//! `<answer>` tags, or in the last `\boxed{}` of several lines. Readers of open questions call it, so
-//! that a whole solution is never used as the reference. Text without such a mark is the reference
-//! itself.
+//! Extracts the reference from a worked solution in the answer column: after `####` (GSM8K), in `<answer>`
+//! tags, or in the last `\boxed{}` of a text of several lines. Readers of open questions call it, so that a
+//! whole solution is never used as the reference. Text without such a mark is the reference itself.
 
 use super::gsm8k::ANSWER_MARK;
 use super::{math, number};

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 /// Longest number, in digits, that is written without its exponent.
 const MAX_DIGITS: usize = 400;
 
-/// Returns `json` with every number that neither a double nor a 64-bit integer holds exactly replaced by
-/// a string of its digits, without an exponent. Line breaks are kept; text that is not JSON stays
-/// invalid.
+/// Replaces each number in `json` that neither a double nor a 64-bit integer represents exactly by a string
+/// of its digits, without an exponent. Returns the resulting text. Line breaks are kept; text that is not
+/// JSON stays invalid.
 pub(super) fn keep_digits(json: &str) -> Cow<'_, str> {
     let mut kept = String::new();
     let mut copied = 0;

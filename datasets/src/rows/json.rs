@@ -162,7 +162,7 @@ impl Document {
         Fault::new("row", expected, quote(line)).at(&self.path, line_number)
     }
 
-    /// The error that something other than `expected` comes next.
+    /// The error for text at the current position that is not `expected`.
     fn unexpected(&self, expected: &str) -> DataError {
         let got = match self.rest() {
             "" => "the end of the file".into(),

@@ -1,6 +1,8 @@
 //! Containers: file types that hold rows. A row is a set of named JSON values with its line number, so
-//! that each format is one function of a row and every format may come in every container. The content of
-//! the file decides the container first (publishers name JSON lines `.json`), then the extension.
+//! that each format is one function of a row and every format may come in every container. `open` recognises
+//! the container in this order: Parquet by its first bytes, CSV by the extension, XML and JSON by the
+//! extension or the first characters, CSV by a separator in the first line. (Publishers also name JSON lines
+//! `.json`; they are read as concatenated objects.)
 
 mod csv;
 mod exact;

@@ -109,7 +109,7 @@ fn contained<T>(
     Err(DataError::Damaged { path: path.to_owned(), format: "Parquet", detail })
 }
 
-/// Adds what to do to the Parquet crate's message on a missing codec, which only names a feature of that
+/// Adds advice to the Parquet crate's message about a missing codec, which only names a feature of that
 /// crate.
 fn with_advice(detail: String) -> String {
     if detail.contains("Disabled feature") {

@@ -137,8 +137,8 @@ impl Row {
         self.get(name).and_then(scalar)
     }
 
-    /// The reference in a column: `None` if the column is empty, the member of a list with one member.
-    /// `false` is a value here, and is refused; it does not count as empty.
+    /// The reference in a column; `None` if the column is empty. Of a list with one member, the reference is
+    /// that member. `false` is a value here, and is refused; it does not count as empty.
     pub fn reference(&self, name: &str) -> Result<Option<Value>, Fault> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let list = listed(value);

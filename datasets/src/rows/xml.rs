@@ -26,7 +26,7 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
         let expected = format!("`{ROW}` elements, one for each problem, as ASDiv has them");
         return Err(Fault::new("row", expected, "none").at(path, 1));
     }
-    // Lines are counted from row to row; asking the document for the line of each row would take
+    // Lines are counted from row to row, because looking up the line of each row in the document would take
     // quadratic time.
     let (mut line, mut counted) = (1, 0);
     let rows: Vec<_> = elements

@@ -20,7 +20,7 @@ use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Problem, content_hash};
 use draft::{Draft, Kind};
 
-/// Most operations that share one line.
+/// Maximum number of operations that share one line.
 const MAX_GROUP: usize = 3;
 /// Probability that two neighbouring operations share a line, in a chain with merged lines.
 const MERGE_EACH: f64 = 0.6;

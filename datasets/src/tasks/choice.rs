@@ -1,9 +1,9 @@
 //! `choice`: four options, facts in the question, one to three hops from the subject to the answer, in
 //! the style of ARC.
 //!
-//! Facts are imperative sentences with two objects ("Give frogs figs."), so that the word to look up
-//! stands directly before the word to find. A small model learns that long before it learns to look
-//! across a word in between. The style is that of arXiv:1803.05457.
+//! Facts are imperative sentences with two objects ("Give frogs figs."), so that the word to look up is
+//! directly before the word to find. A small model learns that long before it learns to look across a word in
+//! between. The style is that of arXiv:1803.05457.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +22,7 @@ pub(super) const LEVELS: (u32, u32) = (1, 3);
 /// probability if the scale makes that one larger.
 const SKIP: [f64; 3] = [0.2, 0.4, 0.4];
 const SKIP_EACH: f64 = 0.6;
-/// Probability of a fact besides the chains, if the question is short.
+/// Probability of one more fact, outside the chains, in a problem of fewer than three hops.
 const ASIDE: f64 = 0.4;
 
 /// Relation between the subject and the object of a fact.
@@ -204,7 +204,8 @@ impl ChoiceProblem {
         self.options.iter().copied().filter(|&o| o != self.answer()).collect()
     }
 
-    /// A line per hop along these words, the option in words, the label.
+    /// One line per hop along these words, then the line with the option in words, then the line with the
+    /// label.
     fn lines(&self, words: &[&'static str]) -> Vec<String> {
         let mut lines: Vec<String> = words
             .windows(2)
@@ -226,8 +227,8 @@ impl ChoiceProblem {
         self.relations.iter().map(|_| !(skips && chance(rng, each))).collect()
     }
 
-    /// From this hop on the lines follow another chain: either the other chain's fact is used, or its
-    /// object is attributed to the right subject.
+    /// From this hop on, the lines follow another chain: either the other chain's fact is used, or its object
+    /// is attributed to the right subject.
     fn wrong_hop(&self, rng: &mut ChaCha8Rng, hop: usize) -> Vec<String> {
         let other = pick(rng, &self.others);
         let words = [&self.main[..=hop], &other[hop + 1..]].concat();

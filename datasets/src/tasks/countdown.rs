@@ -13,7 +13,8 @@ use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Problem, content_hash};
 use expression::{Item, MAX_VALUE, Move, after, moves, play, reachable, table};
 
-/// Default number of operations of the longest solution, one less than the number of given numbers.
+/// Default range of the number of operations of the longest solution, which is one less than the number of
+/// given numbers.
 pub(super) const LEVELS: (u32, u32) = (2, 2);
 /// Allowed number of operations.
 pub(super) const ALLOWED: (u32, u32) = (1, 3);

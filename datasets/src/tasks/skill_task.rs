@@ -101,10 +101,11 @@ fn echo(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (free(question, result), vec![line, final_line(&result.to_string())])
 }
 
-/// Copying: many words, repeated from one of them on. No knowledge is needed, only one look-up per word.
+/// Copying: a list of words, repeated from one of its words to the end. No knowledge is needed, only one
+/// look-up per word.
 ///
-/// Binding consists of looking up what followed a word the last time. A model of this size learnt it from
-/// 0.4 million tokens of this skill task alone, and not at all from 6 million tokens of problems.
+/// Binding consists of looking up the word that followed the same word earlier. A model of this size learnt
+/// it from 0.4 million tokens of this skill task alone, and not at all from 6 million tokens of problems.
 pub(super) fn copy(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let all = [&NAMES[..], &ANIMALS, &FOODS, &PLACES, &QUALITIES, &OBJECTS].concat();
     let size = rng.random_range(8..=30);

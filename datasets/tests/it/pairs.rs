@@ -1,4 +1,4 @@
-//! Files of pairs: there and back, and what is refused.
+//! Files of pairs: round trips, and files that are refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,8 @@ use super::words::words;
 
 /// Number of words of a sequence that counts as overlap (GPT-3, arXiv:2005.14165, appendix C).
 pub const OVERLAP_WORDS: usize = 13;
-/// Minimum length in words of a question to look for: a shorter question occurs in many texts by chance
-/// (taste).
+/// Minimum length in words of a question to look for: a shorter question occurs in many texts by chance (our
+/// choice).
 const SHORTEST_QUESTION: usize = 4;
 /// Maximum number of test problems listed in a report.
 const EXAMPLES: usize = 5;

@@ -29,7 +29,7 @@ pub struct RoundFactor {
     pub name: String,
     /// Kendall's tau-b of preference and factor.
     pub tau_b: Option<f64>,
-    /// Mean over both sides: how much of the factor the round's policy writes in the steps that are compared.
+    /// Mean over both sides, i.e. how much of the factor the compared steps of this round contain.
     pub mean: Option<f64>,
 }
 

@@ -9,7 +9,7 @@ use regrowth_verifiers::equations;
 use super::row::{AuditRow, AuditSide};
 use super::words::{shared_ngrams, words};
 
-/// Length of the n-grams of [`Factor::Restating`] in words (taste: two shared words are mostly grammar).
+/// Length of the n-grams of [`Factor::Restating`] in words (our choice: two shared words are mostly grammar).
 const RESTATING_NGRAM: usize = 3;
 
 /// A property of a side.

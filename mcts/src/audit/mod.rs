@@ -1,6 +1,5 @@
-//! Checks what a file of preferences may teach besides what is intended: the factors that preferences
-//! correlate with, the evidence they rest on, repeated pairs, test problems among them, and changes over
-//! rounds.
+//! Checks a file of preferences for unintended training signals: the factors that preferences correlate with,
+//! the evidence they rest on, repeated pairs, test problems among them, and changes over rounds.
 //!
 //! A pure function of rows ([`audit`]). `mcts audit` prints the audit; a run's report page shows a part of
 //! it.
@@ -44,7 +43,7 @@ pub struct PairAudit {
     pub version: u32,
     /// Number of pairs.
     pub pairs: u64,
-    /// Number of distinct problems; `None` if the file does not name them.
+    /// Number of distinct problems; `None` if the file contains no problem ids.
     pub problems: Option<u64>,
     /// For each factor, which side has more of it.
     pub factors: Vec<FactorAudit>,
@@ -197,12 +196,14 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (n > 0).then(|| sum / n as f64)
 }
 
-/// The side that is more likely under the policy that sampled the pair.
+/// Which side is more likely under the policy that sampled the pair: `Greater` for the chosen side; `None` if
+/// unknown.
 fn policy_order(row: &AuditRow) -> Option<Ordering> {
     Some(row.chosen.logp?.total_cmp(&row.rejected.logp?))
 }
 
-/// The side that is more likely under the policy that was trained on the pair.
+/// Which side is more likely under the policy that was trained on the pair: `Greater` for the chosen side;
+/// `None` if unknown.
 fn trained_order(row: &AuditRow) -> Option<Ordering> {
     row.trained.map(|[chosen, rejected]| chosen.total_cmp(&rejected))
 }

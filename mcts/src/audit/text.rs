@@ -77,7 +77,7 @@ fn factors(out: &mut String, audit: &PairAudit) {
     }
 }
 
-/// The name of a factor, which a user may have given.
+/// Name of a factor. A user may have given it, so it is made safe for a terminal.
 fn name(factor: &FactorAudit) -> String {
     factor.name.chars().map(shown).collect()
 }

@@ -1,4 +1,4 @@
-//! The state of the browser, and what each key does to it.
+//! The state of the browser, and the effect of each key on it.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;

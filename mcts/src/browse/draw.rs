@@ -1,4 +1,4 @@
-//! Draws the state on the screen. Makes only the rows that are visible.
+//! Draws the state on the screen. Formats only the visible rows.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect, Size};
@@ -15,7 +15,8 @@ use super::search::places;
 use super::text::one_line;
 use super::walk::Walk;
 
-/// Screen width from which the text is beside the tree and not below it (taste: two columns of prose).
+/// Screen width from which the text is beside the tree and not below it (our choice: room for two columns of
+/// prose).
 const WIDE: u16 = 140;
 
 /// Rows and columns of the panes, excluding frames.

@@ -83,7 +83,7 @@ fn events(
                 Ok(event) => break event?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Ok(()),
-                // A closed terminal is no longer a terminal.
+                // `is_terminal` returns false after the terminal was closed.
                 Err(RecvTimeoutError::Timeout) if !io::stdout().is_terminal() => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -227,8 +227,8 @@ fn long_text_wraps_and_scrolls_to_its_end() {
 
 #[test]
 fn ten_thousand_steps_are_walked_in_little_time() {
-    // A single path in which each step has the next ones below it: making rows for all nodes would be slow
-    // here, and recursion would overflow the stack.
+    // A tree in which every step has three children, fully unfolded: making rows for all nodes at every key
+    // would be slow.
     let plan: Vec<_> = (0..10_000).map(|at| (at / 3, 0.5, 1, "step")).collect();
     let mut session = Session::of(&[tree(&plan, &[])]);
     session.press("<Enter>e");

@@ -23,7 +23,7 @@ Examples:
 
 /// File in which training stores the log-probabilities of its pairs.
 const RANKING: &str = "ranking.jsonl";
-/// Number of problems of a built-in task, which is endless by itself.
+/// Number of problems read from a built-in task, which is practically endless.
 const BUILTIN_LIMIT: usize = 1000;
 
 /// Arguments of `mcts audit`.
@@ -35,14 +35,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     pairs: PathBuf,
     /// Trees of the pairs, as for `mcts pairs`: they give the outcomes below unfinished steps [default: those
-    /// in the folder that --pairs names]
+    /// in the folder of --pairs]
     #[arg(long, value_name = "PATH")]
     trees: Option<PathBuf>,
     /// Test problems to look for among the pairs: a file or builtin:TASK [default: none]
     #[arg(long, value_name = "PROBLEMS")]
     test: Option<String>,
-    /// Log-probabilities after training: ranking.jsonl of `regrowth train`, or of a round with
-    /// dpo.ranking = true [default: those in the folder that --pairs names]
+    /// Log-probabilities after training: ranking.jsonl of `regrowth train`, or of a round with dpo.ranking =
+    /// true [default: those in the folder of --pairs]
     #[arg(long, value_name = "FILE")]
     ranking: Option<PathBuf>,
     /// One more factor: the number of matches of a regular expression in a side; may be given several times

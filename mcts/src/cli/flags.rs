@@ -1,6 +1,6 @@
 //! Flags of `mcts search` that affect the result.
 //!
-//! `sources.rs` determines the settings that they change.
+//! `sources.rs` reads the settings that these flags override.
 
 use std::num::NonZeroUsize;
 

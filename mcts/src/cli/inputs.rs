@@ -1,4 +1,4 @@
-//! Reads the problems that the settings name, and opens the log of a policy's answers.
+//! Reads the problems given in the settings, and opens the log of a policy's answers.
 //!
 //! Formats and engines are implemented in the crates `regrowth_datasets` and `regrowth_policy`.
 
@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::log;
 use super::settings::Settings;
 
-/// Number of problems of a built-in task, which is endless by itself.
+/// Number of problems read from a built-in task, which is practically endless.
 const BUILTIN_LIMIT: usize = 200;
 
 /// Records every answer of `policy` in the log at `path`; continues an existing log. A replay needs no log of

@@ -1,6 +1,6 @@
 //! Flags that change the rules for extracting pairs.
 //!
-//! `rules.rs` determines the rules that they change.
+//! `rules.rs` reads the rules that these flags override.
 
 use clap::Args;
 
@@ -45,7 +45,7 @@ pub(crate) struct PairFlags {
     /// Maximum number of pairs of one tree
     #[arg(long, value_name = "N")]
     max_pairs: Option<usize>,
-    /// Whether chains of only children are joined to the step before them
+    /// Whether a step with a single child is merged with that child, repeatedly, into one longer step
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     glue_chains: Option<bool>,
     /// Whether labels are smoothed by visits

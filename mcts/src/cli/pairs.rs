@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// steps, or a process reward model [default: none are written]
     #[arg(long, value_name = "FILE")]
     step_labels: Option<PathBuf>,
-    /// Where joint pairs of trees without contrast go, at most `pairs.joint` of each round
+    /// Output file of joint pairs of trees without contrast, at most `pairs.joint` per round
     /// [default: none are written]
     #[arg(long, value_name = "FILE")]
     joint_pairs: Option<PathBuf>,
@@ -63,8 +63,8 @@ impl Arguments {
         Ok(())
     }
 
-    /// Joint pairs are asked for by a setting and written to a file of their own: refuses the one
-    /// without the other where nothing would be written, and says it where something is left out.
+    /// Checks that `--joint-pairs` and the setting `pairs.joint` agree. An output file for 0 pairs is an
+    /// error; without an output file, a message says that the joint pairs are not written.
     fn check_joint(&self, config: &PairConfig) -> Result<(), Failure> {
         match (&self.joint_pairs, config.joint) {
             (Some(_), 0) => Err(Failure::usage(

@@ -1,5 +1,5 @@
-//! The row files of a search: `trees.jsonl`, `pairs.jsonl`, `joint_pairs.jsonl` if the rules ask for joint
-//! pairs, and `skipped.jsonl` if problems were skipped.
+//! The row files of a search: `trees.jsonl`, `pairs.jsonl`, `joint_pairs.jsonl` if `pairs.joint` is above 0,
+//! and `skipped.jsonl` if problems were skipped.
 //!
 //! Rows are written as they are delivered, in the order of the problems. Each file appears complete or not at
 //! all.
@@ -22,7 +22,7 @@ use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 pub(super) const TREES: &str = "trees.jsonl";
 /// File of the pairs extracted from them.
 pub(super) const PAIRS: &str = "pairs.jsonl";
-/// File of the joint pairs; absent if the rules ask for none.
+/// File of the joint pairs; absent if `pairs.joint` is 0.
 pub(super) const JOINT_PAIRS: &str = "joint_pairs.jsonl";
 /// File of the problems without a tree; absent if there are none.
 pub(super) const SKIPPED: &str = "skipped.jsonl";

@@ -90,7 +90,7 @@ fn recorded(flags: &StartFlags) -> Option<PathBuf> {
 /// A settings file, read but not yet checked.
 pub(super) struct SettingsFile<'a> {
     path: &'a Path,
-    /// The preset that the file names.
+    /// The preset in the file; `None` if there is none.
     preset: Option<Preset>,
     /// The settings in the file.
     own: Table,
@@ -135,7 +135,7 @@ impl<'a> SettingsFile<'a> {
             .map_err(|e| Failure::file(format!("{}: {e}", self.path.display())))
     }
 
-    /// The rules for pairs in the file; if the file names a preset, all rules of this preset, overridden by
+    /// The rules for pairs in the file; if the file has a preset, all rules of this preset, overridden by
     /// those in the file. The whole file must be valid for a search.
     pub(super) fn pairs(&self) -> Result<Table, Failure> {
         let whole = self.over(self.preset.unwrap_or(Preset::Default))?;

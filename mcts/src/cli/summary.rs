@@ -33,7 +33,7 @@ pub(crate) struct Summary {
     simulations: u64,
     pairs: u64,
     pairs_dropped: BTreeMap<DropReason, u64>,
-    /// Joint pairs and the trees without contrast; absent where `pairs.joint` is 0.
+    /// Counts of joint pairs and of trees without contrast; absent if `pairs.joint` is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     joint: Option<JointCounts>,
     /// Number of trees whose committed answer is right; not an accuracy if `oracle` is true. Null if no
@@ -89,7 +89,7 @@ struct SearchTokens {
     recomputed: u64,
     /// Tokens of prompts and steps that were found in the cache.
     reused: u64,
-    /// Rows computed for sampling; candidates with a common beginning share them.
+    /// Rows of forward passes computed for sampling; candidates with a common beginning share them.
     sampling_rows: u64,
     /// Sampled tokens that were computed: one for each of these rows, so the same number, under the name used
     /// by inference servers. `sampled` also counts tokens that share a row.
@@ -136,7 +136,7 @@ pub(crate) struct PairCounts {
     pub(crate) dropped: BTreeMap<DropReason, u64>,
     /// Number of pairs whose sides the ensemble swapped.
     pub(crate) flipped: u64,
-    /// Joint pairs, where they were asked for.
+    /// Counts of joint pairs; `None` if none were requested.
     pub(crate) joint: Option<JointCounts>,
     margin: Spread,
     depth: Spread,

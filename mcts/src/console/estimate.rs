@@ -11,11 +11,12 @@ use std::time::Duration;
 use regrowth_policy::decorate::Meter;
 use serde::{Deserialize, Serialize};
 
-/// Number of finished items from which their mean work is used for the remaining items.
+/// Once this many items are finished, their mean work is used for the remaining items.
 const ENOUGH_ITEMS: u64 = 5;
 
-/// Minimum of counted work (simulations) for a speed. All trees in flight begin together, so the first
-/// simulations to finish say little: minutes of many trees would be charged to one simulation.
+/// Minimum of counted work (simulations) for a speed. All trees in flight begin together, so a speed from the
+/// first finished simulations would be far too low: the time spent on many trees would count for one
+/// simulation.
 const ENOUGH_WORK: f64 = 20.0;
 
 /// Minimum time of measurement for a speed.
@@ -33,8 +34,8 @@ pub enum Work {
     Counted(Arc<AtomicU64>, u64),
 }
 
-/// Time of everything after the current phase. The argument is the total time of the current phase, in
-/// seconds.
+/// Estimates the time of everything after the current phase. The argument is the total time of the current
+/// phase, in seconds.
 pub type Rest = Box<dyn Fn(f64) -> Remaining + Send>;
 
 /// Remaining time.
@@ -217,7 +218,7 @@ mod tests {
         let count = Arc::new(AtomicU64::new(0));
         let mut estimate = TimeEstimate::new(Work::Counted(count.clone(), 10), &meter);
         let at = |done, finished_work| Standing { done, before: 0, total: 20, finished_work };
-        // Only a log has answered so far, although with many simulations.
+        // So far, all responses came from a log, although for many simulations.
         count.store(40, Ordering::Relaxed);
         assert_eq!(estimate.remaining(at(0, 0), &meter, seconds(5)), None);
         meter.answered(&Response::Scores(Scores {

@@ -47,7 +47,7 @@ pub struct ProgressState {
     pub phase_bound: Bound,
     /// Seconds until the run ends; `None` if unknown.
     pub run_seconds_left: Option<f64>,
-    /// How exact `run_seconds_left` is; a lower bound if some kind of phase was not seen yet.
+    /// How exact `run_seconds_left` is; a lower bound until every kind of phase has run once.
     pub run_bound: Bound,
 }
 

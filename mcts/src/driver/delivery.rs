@@ -16,8 +16,7 @@ const SKIPPED_EXAMPLES: usize = 20;
 /// Passes trees to an observer.
 pub(super) struct Delivery<'a> {
     shared: Shared<'a>,
-    /// Queue of indices of problems whose trees may start. `window` is how far they may be ahead of the next
-    /// delivery.
+    /// Queue of indices of problems whose trees may start: those less than `window` after `next`.
     jobs: Sender<usize>,
     window: usize,
     observer: &'a mut dyn SearchObserver,

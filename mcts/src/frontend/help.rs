@@ -76,8 +76,8 @@ pub fn hide_group(command: Command, group: &str) -> Command {
 }
 
 /// Adds the presets' values to the help of flags that mirror a setting. `mirrored` pairs the id of a flag
-/// with its setting. `presets` are names with their settings; the last one applies to all policies that the
-/// others do not name.
+/// with its setting. `presets` pairs names with settings; the last preset applies to all policies that are
+/// not named before it.
 #[must_use]
 pub fn with_defaults(
     command: Command,
@@ -100,7 +100,7 @@ pub fn with_default(arg: Arg, default: &str) -> Arg {
 }
 
 /// The value of a setting in the presets; `setting` is a dotted name. One value if all presets agree,
-/// otherwise the value of each; the last preset stands for all that are not named.
+/// otherwise the value of each; the last preset applies to all policies that are not named before it.
 #[must_use]
 pub fn described(setting: &str, presets: &[(&str, Table)]) -> String {
     let shown = |table: &Table| match at(table, setting) {

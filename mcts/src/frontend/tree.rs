@@ -30,7 +30,7 @@ pub struct Setting {
     pub kind: String,
     /// Forms of the value, each with its meaning.
     pub values: Vec<(String, String)>,
-    /// Names in these forms, spelled as in the code.
+    /// Names that occur in `values`, spelled as in the code.
     names: Vec<String>,
     /// The settings of the table, if this is one.
     pub inner: SettingsTree,
@@ -342,14 +342,15 @@ fn forms(variant: &Json, found: &mut Vec<(String, String)>) {
         let names = names.iter().filter(|name| !name.is_null());
         found.extend(names.map(|name| (hyphenated(&name.to_string()), String::new())));
     } else if let (Some(properties), Some(_)) = (properties, variant.get("required")) {
-        // Only structs have fields that may be absent; the form of a value has none.
+        // `required` is absent if all fields may be absent: then this is a table of settings and not the form
+        // of a value.
         found.push((inline(properties), doc));
     }
 }
 
 /// A table in one line.
 fn inline(properties: &Map<String, Json>) -> String {
-    // A form with a single key is named by it.
+    // If a form has a single key, the key is the name of the form.
     let named = properties.len() == 1;
     let shown = |key: &str| if named { hyphenated(key) } else { key.to_owned() };
     let field = |(key, schema): (&String, &Json)| format!("{} = {}", shown(key), kind(schema));

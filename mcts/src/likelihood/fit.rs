@@ -36,7 +36,8 @@ struct Place {
 /// Features of a step, and the share of right solutions among the solutions through it.
 type Seen<const N: usize> = ([f64; N], f64);
 
-/// Minimum number of steps of a kind for fitting a calibrator (taste: an error of a fifth in the log-odds).
+/// Minimum number of steps of a kind for fitting a calibrator (our choice: the log-odds have an error of
+/// about 0.2).
 const FEWEST: usize = 100;
 
 impl LikelihoodFit {
@@ -87,8 +88,8 @@ impl LikelihoodFit {
         }
     }
 
-    /// Figures of finished solutions for each likelihood judge, by its name. Each solution is judged by a
-    /// calibrator fitted to other problems; `None` if there are too few solutions.
+    /// Calibration figures of finished solutions for each likelihood judge, by its name. Each solution is
+    /// judged by a calibrator fitted to other problems; `None` if there are too few solutions.
     pub(crate) fn held_out(&self) -> [(&'static str, Option<Calibration>); 2] {
         let [ends, answers] = &self.places;
         [("likelihood", held_out(&self.ends, ends)), ("answers", held_out(&self.answers, answers))]
@@ -129,8 +130,8 @@ fn held_out<const N: usize>(seen: &[Seen<N>], places: &[Place]) -> Option<Calibr
     judged.calibration()
 }
 
-/// Weights of the features. The first feature is 1, the second is the surprisal's. `None` for too few
-/// outcomes.
+/// Weights of the features. The first feature is 1, the second is computed from the surprisal. `None` for too
+/// few outcomes.
 fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
     if seen.len() < FEWEST {
         return None;
@@ -148,11 +149,11 @@ fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
     Some(regression(&seen.iter().map(without).collect::<Vec<_>>()))
 }
 
-/// Logistic regression by Newton's method, on features with their means subtracted: there the intercept is
+/// Logistic regression by Newton's method, on features with their means subtracted, so that the intercept is
 /// not an extrapolation that the other weights would have to compensate.
 fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
-    /// Number of Newton steps; they converge long before. No step changes a weight by more than 1, so that
-    /// none overshoots if likelihoods separate all outcomes.
+    /// Number of Newton steps, far more than convergence needs. No step changes a weight by more than 1, so
+    /// that none overshoots if likelihoods separate all outcomes.
     const STEPS: usize = 60;
     let share = 1.0 / seen.len() as f64;
     let mut means = [0.0; N];

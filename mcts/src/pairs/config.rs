@@ -31,7 +31,7 @@ pub struct PairConfig {
     /// one (default false).
     #[serde(skip_serializing_if = "is_default")]
     pub outcome_contrast: bool,
-    /// What the ensemble of the tree's judges does to pairs (default off; Secrets of RLHF II,
+    /// How the ensemble of the tree's judges changes pairs (default off; Secrets of RLHF II,
     /// arXiv:2401.06080).
     #[serde(skip_serializing_if = "is_default")]
     pub ensemble: Ensemble,
@@ -51,7 +51,7 @@ pub struct PairConfig {
     /// When the Q and the visits of a pair are read (default: at the end of the search).
     #[serde(skip_serializing_if = "is_default")]
     pub values: PairValues,
-    /// Whether a step with a single child is merged with it, repeatedly, into one longer step
+    /// Whether a step with a single child is merged with that child, repeatedly, into one longer step
     /// (default true, as in the paper).
     pub glue_chains: bool,
     /// Whether the label smoothing alpha of a pair comes from visit counts (default true, as in the
@@ -144,7 +144,7 @@ impl PairConfig {
 pub enum Parents {
     /// The nodes of the committed path.
     Committed,
-    /// Every node with children. One with a single child gives no pair, and is counted.
+    /// Every node with children. A node with a single child gives no pair and is counted as `no_sibling`.
     All,
 }
 

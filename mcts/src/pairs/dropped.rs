@@ -28,7 +28,7 @@ pub enum DropReason {
     EnsembleAgainst,
     /// Both sides have the same text, though their token ids differ.
     SameText,
-    /// The tree already has `max_per_tree` better pairs.
+    /// The tree already has `max_per_tree` pairs that `keep` prefers.
     TooManyPerTree,
 }
 

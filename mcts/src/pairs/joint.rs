@@ -97,8 +97,8 @@ impl JointPairs {
 }
 
 impl Group {
-    /// Pairs up the trees: first trees without contrast with each other, then the rest of the larger kind
-    /// with trees with contrast.
+    /// Pairs up the trees: first all-right trees with all-wrong trees, then the remaining trees of the more
+    /// frequent kind with trees that have contrast.
     fn meet(self) -> Vec<(JointSide, JointSide)> {
         let Self { seed, mut right, mut wrong, mut mixed } = self;
         right.shuffle(&mut keyed_rng(seed, &[b"joint", b"right"]));
@@ -115,8 +115,8 @@ impl Group {
     }
 }
 
-/// Final node of a solution whose outcome has this sign: the committed solution if its outcome has it,
-/// otherwise the solution with the highest Q, the first among equals; `None` if there is no such solution.
+/// Final node of a solution whose outcome has this sign: the committed solution if its outcome has this sign,
+/// otherwise the solution with the highest Q (ties: the first); `None` if there is no such solution.
 fn best_of(tree: &TreeRecord, sign: f64) -> Option<u32> {
     let fits = |id: &u32| {
         let node = &tree.nodes[*id as usize];

@@ -43,7 +43,8 @@ pub struct Strength {
 
 impl Strength {
     /// Strength over the judges that rate both siblings; `None` if fewer than two judges do. One judge is no
-    /// ensemble: if only one sibling has solutions below it, the likelihood alone could decide against them.
+    /// ensemble: if only one sibling has solutions below it, the likelihood alone could overrule their
+    /// verified outcomes.
     ///
     /// The judges: self-evaluation; probability of a token (the geometric mean over the step's tokens); share
     /// of right solutions below the step (`counts`: per node, the number of verified solutions and how many

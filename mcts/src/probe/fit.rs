@@ -15,7 +15,7 @@ use crate::state::StepState;
 /// Number of folds of the cross-validation; as in scikit-learn.
 pub(crate) const FOLDS: usize = 5;
 
-/// Minimum number of steps of a kind for fitting a probe (taste, as for likelihoods).
+/// Minimum number of steps of a kind for fitting a probe (our choice, as for likelihoods).
 const FEWEST: usize = 100;
 
 /// Maximum number of steps of a kind, taken from the first trees: a bound on memory and time.

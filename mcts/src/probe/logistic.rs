@@ -97,9 +97,9 @@ impl Rows<'_> {
     }
 
     /// Tries steps along a direction, halving the length, and returns the first point with a sufficient
-    /// decrease (Armijo's rule); `None` if rounding leaves none.
+    /// decrease (Armijo's rule); `None` if rounding errors prevent a decrease.
     fn descend(&self, at: &Point, direction: &[f64], l2: f64) -> Option<Point> {
-        /// Share of the slope that must be gained, and maximum number of halvings.
+        /// Minimum decrease, as a share of slope times length, and maximum number of lengths to try.
         const ENOUGH: (f64, i32) = (1e-4, 30);
         let slope = dot(&at.gradient, direction);
         (0..ENOUGH.1).map(|halved| 0.5f64.powi(halved)).find_map(|length| {

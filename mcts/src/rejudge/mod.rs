@@ -112,8 +112,9 @@ fn routed(policy: &dyn Policy, pairs: &[PreferencePair], options: &RejudgeOption
     asked
 }
 
-/// Upper bound on the tokens for judging a pair: each side and each question has a prefix of its own, as if
-/// nothing were cached. Counts tokens of the pair's own tokenizer; a text has no more tokens than bytes.
+/// Upper bound on the tokens computed to judge a pair if nothing is cached, so that the prefix is computed
+/// again for each question about each side. Counts tokens of the pair's own tokenizer; a text has no more
+/// tokens than bytes.
 fn most_tokens(policy: &dyn Policy, pair: &PreferencePair, value: &ValueConfig) -> u64 {
     let options = policy.limits().question;
     let (asked, question) = match value.judge {
@@ -151,7 +152,7 @@ fn questions(
 }
 
 /// Whether the pair's token ids decode to the same text under the policy. If not, they come from another
-/// tokenizer and are made again from the text.
+/// tokenizer, and the text is tokenised again.
 fn speaks(policy: &dyn Policy, pair: &PreferencePair) -> bool {
     let same = |ids: &[TokenId], text: &str| {
         policy.decode(ids).is_ok_and(|read| read.trim() == text.trim())

@@ -1,4 +1,5 @@
-//! Tests of rejudging: a scripted policy judges pairs of its own search, and reports on hand-made ratings.
+//! Tests of rejudging: a scripted policy judges pairs of its own search; reports are computed from hand-made
+//! ratings.
 
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::Scripted;

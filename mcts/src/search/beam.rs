@@ -1,8 +1,9 @@
 //! A step beam: expands the best few partial solutions, level by level.
 //!
-//! A baseline at equal tokens, without visits or backups. With width 1 and a depth limit of 1 it is
-//! best-of-n: whole solutions are sampled, and the one with the highest value wins. A stopping rule may end
-//! the beam between two levels; if no solution is finished yet, one partial solution is still continued.
+//! A baseline for comparisons at equal numbers of tokens, without visits or backups. With width 1 and a depth
+//! limit of 1 it is best-of-n: whole solutions are sampled, and the one with the highest value wins. A
+//! stopping rule may end the beam between two levels; if no solution is finished yet, one partial solution is
+//! still continued.
 
 use std::time::Instant;
 

@@ -17,7 +17,7 @@ use crate::tree::{NodeId, Tree};
 pub(super) struct Ended {
     /// The committed path.
     pub(super) committed: Vec<NodeId>,
-    /// Statistics of the root's children at each commit; empty unless rows keep them.
+    /// Statistics of the root's children at each commit; empty unless `commit_values` is set.
     pub(super) commits: Vec<CommitRecord>,
     /// Number of completed simulations.
     pub(super) simulations: u64,

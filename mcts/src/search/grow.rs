@@ -1,4 +1,4 @@
-//! Expands nodes: requests candidates, values them, and adds them to the tree.
+//! Expands nodes: requests candidates, computes their values, and adds them to the tree.
 //!
 //! The strategy decides which node to expand. This is the only place that makes requests; it keeps the tree's
 //! statistics and the texts of its steps synchronised. An "answer" here is the final answer of a solution.
@@ -212,9 +212,9 @@ impl<'a> GrowingTree<'a> {
         self.tree.expand(node, &edges);
     }
 
-    /// Judges the solutions that end directly below `node` by their answers, and again all earlier solutions
-    /// with the same answers. Does nothing with another judge than `answers`. The strategy calls it once for
-    /// each expanded node, in an order that does not depend on when responses arrived.
+    /// Judges the solutions that end in children of `node` by their answers, and rejudges all earlier
+    /// solutions with the same answers. Does nothing unless the judge is `answers`. The strategy calls it
+    /// once for each expanded node, in an order that does not depend on when responses arrived.
     pub(super) fn count_answers(&mut self, node: NodeId) {
         if !self.subject.config.value.judges_answers() {
             return;

@@ -50,7 +50,8 @@ impl ReferenceSolution {
         Ok(Self { steps })
     }
 
-    /// The step after the first `done`; if `all`, all steps after those, joined. `None` if none is left.
+    /// The step that follows the first `done` steps; if `all`, all remaining steps, joined. `None` if no step
+    /// is left.
     pub(crate) fn next(&self, done: usize, all: bool) -> Option<ReferenceStep> {
         let left = self.steps.get(done..).filter(|left| !left.is_empty())?;
         let left = if all { left } else { &left[..1] };

@@ -2,16 +2,17 @@
 //! node and is backed up once. When a root's simulation budget is used up, the search commits to one of its
 //! children, which becomes the next search root.
 //!
-//! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further until its
-//! solution ends (at the latest by a forced completion) or a depth limit relative to the search root is reached.
+//! Unlike in most MCTS, a simulation does not end at the leaf that it expands. It descends further until its
+//! solution ends, at the latest by a forced completion, or until it reaches a depth limit relative to the
+//! search root.
 //!
 //! The resulting tree does not depend on the order in which policy responses arrive. With W simulations in
-//! flight (`leaves_in_flight`), simulation k (from 0) starts after exactly the backups of simulations
-//! 0 to k - W, and of all simulations before the last commit: a commit waits until all are backed up. Simulations are backed up in the order in
-//! which they started. Simulations that arrive at a node whose expansion is pending wait there. When the expansion is
-//! complete, they resume in the order in which they started. Each sees new children plus the in-flight visits of the
-//! simulations that resumed before it, so its selection depends on this order alone and not on when the response
-//! arrived.
+//! flight (`leaves_in_flight`), simulation k (from 0) starts after exactly the backups of simulations 0 to k - W,
+//! and of all simulations before the last commit: a commit waits until all are backed up. Simulations are backed up
+//! in the order in which they started. Simulations that arrive at a node whose expansion is pending wait there. When
+//! the expansion is complete, they resume in the order in which they started. Each sees new children plus the
+//! in-flight visits of the simulations that resumed before it, so its selection depends on this order alone and not
+//! on when the response arrived.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! What a tree's search needs to know ([`Subject`]: problem, prompt, settings, verifier), and its requests to
-//! the policy.
+//! Constant inputs of a tree's search ([`Subject`]: problem, prompt, settings, verifier), and the type of its
+//! requests to the policy.
 
 use std::borrow::Cow;
 

@@ -171,7 +171,8 @@ impl<'a> Supply<'a> {
     }
 }
 
-/// Returns the unused ids to the counter if they are its last, otherwise leaves them for the next thread.
+/// Returns the unused ids to the counter if they were reserved last, otherwise leaves them for the next
+/// thread.
 impl Drop for Supply<'_> {
     fn drop(&mut self) {
         let Range { start, end } = self.ids;

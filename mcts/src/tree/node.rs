@@ -1,9 +1,9 @@
 //! A node of the tree: 48 bytes of atomics, grouped by which thread may write a field and when.
 //!
 //! `mcts/concurrency.md` describes the protocol. Here, each field's comment states its writer, the time of the
-//! write and which access its memory ordering pairs with. Terms of the protocol: the nodes of the *shared top*
-//! may be updated by all threads at once, and below it a thread locks a subtree for itself; an *announcement*
-//! states that a child has changed, so V has to be recomputed.
+//! write and which access its memory ordering pairs with. Terms of the protocol: the nodes of the *shared
+//! top* may be updated by all threads at once; below the shared top, a thread locks a subtree for itself. An
+//! *announcement* states that a child has changed, so V has to be recomputed.
 
 use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MAX_CHILDREN, MAX_IN_FLIGHT};
 use super::edge::NodeState;
@@ -218,8 +218,8 @@ impl Node {
     }
 
     /// State and children. The Acquire pairs with the Release of [`Node::publish`], so the children's
-    /// constant fields are visible, and with that of [`Node::release`], so a thread that finds a formerly
-    /// locked node in the shared top sees everything that was done below it.
+    /// constant fields are visible. It also pairs with the Release of [`Node::release`], so a thread that
+    /// finds a formerly locked node in the shared top sees all changes that were made below the node.
     pub(super) fn link(&self) -> Link {
         Link { word: self.link.load(Ordering::Acquire) }
     }

@@ -1,5 +1,5 @@
-//! The data of a tree for the viewer's script: what people ask about a node, without what only training needs
-//! (token ids, log-probabilities of single tokens).
+//! The data of a tree for the viewer's script: the figures of each node that a reader needs, without data
+//! that only training needs (token ids, log-probabilities of single tokens).
 
 use std::collections::BTreeMap;
 

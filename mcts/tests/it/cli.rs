@@ -311,7 +311,7 @@ fn a_search_says_how_well_the_judge_foretells_outcomes() {
     for key in ["auc", "ece", "unknown", "right"] {
         assert!(asked[key].as_f64().is_some_and(|v| (0.0..=1.0).contains(&v)), "{key}: {asked}");
     }
-    // Without the oracle the verifier checks the texts afterwards: the figures are of the same kind.
+    // Without the oracle, the verifier checks the texts afterwards, so AUC is known as well.
     assert!(found("blind", "--oracle false")["auc"].is_f64());
     let other = found("follow-ups", "--judge follow-ups");
     assert!(other["n"].is_u64() && other["mean"] != asked["mean"], "{other}");

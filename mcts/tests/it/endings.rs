@@ -44,7 +44,8 @@ fn a_panic_stops_the_search_with_an_error_that_repeats_it() {
     let policies: [&dyn Policy; 2] = [&Panicking(Scripted::new(), 0.into()), &Scripted::new()];
     let checks: [&dyn Verifier; 2] = [&verifier(), &Confused(0.into())];
     for ((policy, check), word) in policies.into_iter().zip(checks).zip(["call", "solution"]) {
-        // More threads than any system supports: no more are started than there are trees.
+        // `usize::MAX` is more threads than any system supports; the search starts at most one thread per
+        // tree.
         for threads in [3, usize::MAX] {
             let options = RunOptions { threads, ..RunOptions::default() };
             let result =

@@ -1,5 +1,5 @@
-//! Searches over servers behind proxies that fail, die or are slow: the trees and pairs are those without
-//! faults, and nothing is left in flight.
+//! Searches over servers behind proxies that fail, die or are slow: the trees and pairs equal those of a
+//! search without faults, and no request is left in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -41,7 +41,8 @@ fn injected_steps_lead_to_the_answer_and_are_marked() {
             let sides = [chosen, rejected].map(|id| &tree.nodes[id as usize]);
             let sampled = sides.iter().all(|node| !node.injected);
             assert!(pair.injected || sampled);
-            // After an injected step, sampled sides still have the log-probabilities they were sampled with.
+            // A pair with an injected side has no exact log-probabilities; sampled sides after an injected
+            // step may have them.
             assert!(sampled || !pair.logps_exact);
             marked += usize::from(pair.injected);
         }

@@ -1,5 +1,5 @@
-//! A search in parts. Together the parts give the search of one process, whichever process searched them and
-//! however often it was killed. Parts that do not belong to one search are refused.
+//! A search in parts. Together the parts give the same rows as a search by one process, whichever process
+//! searched them and however often it was killed. Parts that do not belong to one search are refused.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -217,7 +217,7 @@ fn end(mut child: Child) -> Option<i32> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_part_whose_process_is_killed_is_taken_over_with_its_model_calls() {
-    // A script may set a larger number.
+    // A script may set a larger number of kills.
     let kills = std::env::var("REGROWTH_KILLS").map_or(6, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let whole = folder.path().join("whole");

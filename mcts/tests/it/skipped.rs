@@ -39,7 +39,7 @@ fn every_skipped_problem_is_named_with_its_reason() {
     assert!(detail.contains("the script has no entry"), "{detail}");
     assert_eq!(read(path("out/trees.jsonl")).lines().count(), 20);
 
-    // A search that skips nothing writes no such file, and removes that of the earlier search.
+    // A search that skips nothing writes no `skipped.jsonl`, and removes the file of the earlier search.
     assert!(!search("scripted").contains("skipped"));
     assert!(!skipped.exists());
 }

@@ -70,7 +70,7 @@ fn selections() -> Vec<Variant> {
     ]
 }
 
-/// Variants of where steps and solutions end.
+/// Variants of the boundaries of steps and of the ends of solutions.
 fn boundaries() -> Vec<Variant> {
     let relative = DepthLimit::Relative;
     vec![

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::common::{assert_code, mcts_args, read, trees};
 
 /// A verifier that decides by the length of the solution's JSON form, modulo 3: 0 is right, 1 is wrong, 2 is
-/// undecided. The score is always 0.25, and the trace gives the length. It lists its requests in `asked`.
+/// undecided. The score is always 0.25, and the trace gives the length. It appends the id of each request to
+/// the file `asked`.
 const PARITY: &str = r#"while IFS= read -r line; do
   id=${line#*\"id\":}; id=${id%%,*}; echo "$id" >> ASKED
   solution=${line#*\"solution\":}

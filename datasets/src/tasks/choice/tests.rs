@@ -1,4 +1,4 @@
-//! Tests that need private items: where a wrong line leaves the chain.
+//! Tests that need private items: a wrong line differs from the lines of the reference.
 
 use super::*;
 use crate::keyed_rng;

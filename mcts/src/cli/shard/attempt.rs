@@ -1,9 +1,9 @@
 //! Assigns a part of a search to a process: attempts, each in a separate folder.
 //!
 //! The first process creates `attempt-0001` (creating a folder is atomic on NFS as well), and rewrites
-//! `owner.json` in it every few seconds. Another process with the same part waits until that file states that
-//! its owner has ended, until the owner's lock is free (if both run on the same machine), or until the file
-//! has not changed for [`Timing::silence`] by the waiting process's own clock. It then creates the next
+//! `owner.json` in it every few seconds. Another process with the same part waits until one of these holds:
+//! the file states that its owner has ended; the owner's lock is free (if both run on the same machine); the
+//! file has not changed for [`Timing::silence`] by the waiting process's own clock. It then creates the next
 //! attempt and copies the finished model calls of the earlier ones.
 //!
 //! Invariant: a process writes only into its own attempt. A process that was assumed to be dead and wakes up
@@ -193,7 +193,7 @@ impl Watched {
         self.has_ended() || self.since.elapsed() >= timing.silence
     }
 
-    /// Whether the owner has reported its end, or has gone from this machine.
+    /// Whether the owner has reported its end, or ran on this machine and does not hold its lock any more.
     fn has_ended(&self) -> bool {
         let Ok(owner) = serde_json::from_slice::<Owner>(&self.text) else { return false };
         let here = !owner.boot.is_empty() && owner.boot == Owner::this_process().boot;

@@ -19,8 +19,8 @@ pub(in crate::cli) struct Part {
 /// Reads the parts in the folder of a search, in order.
 ///
 /// # Errors
-/// If a part is missing, present twice, incomplete, of another division, of another search, or changed since
-/// it was completed. The message gives its folder.
+/// If a part is missing, present twice, incomplete, of a division into another number of parts, of another
+/// search, or changed since it was completed. The message gives its folder.
 pub(in crate::cli) fn complete_parts(out: &Path) -> Result<Vec<Part>, Failure> {
     let mut parts = folders(out)?.iter().map(|f| part(f)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.record.shard.index);

@@ -160,8 +160,8 @@ fn simulate(tree: &Tree, number: u16) -> bool {
     }
 }
 
-/// Runs `before` simulations on one thread, then two more on two threads that meet in the shared top, lock a
-/// subtree below it, unlock it and promote it. `bound` is the maximum number of preemptions.
+/// Runs `before` simulations on one thread, then two more on two threads, which both update the shared top,
+/// lock a subtree below it, unlock it and promote it. `bound` is the maximum number of preemptions.
 fn walk(weights: BackupWeights, before: u64, bound: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = bound;

@@ -51,8 +51,8 @@ impl Evaluator for Hashes {
 const RULE: SelectionRule =
     SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
 
-/// Checks that a parent's visits are those of its children plus its own, that nothing is in flight, that no
-/// child is lost or shared, and that stored values equal a serial recomputation from the leaves, bit for bit.
+/// Checks the invariants: a parent's visits are those of its children plus its own; nothing is in flight; no
+/// child is lost or has two parents; stored values equal a serial recomputation from the leaves, bit for bit.
 fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
     assert_eq!(tree.visits(0), simulations);
     let order = from_the_root(tree);
@@ -121,7 +121,7 @@ fn one_thread_grows_the_same_tree_every_time() {
     let grow = |leaves_in_flight| {
         let mut tree = Tree::new(1.0, BackupWeights::Returns);
         let options = GrowOptions { threads: 1, leaves_in_flight };
-        // In two calls: the tree after the first call is all that the second one needs.
+        // In two calls: the second call needs nothing but the tree that the first one has grown.
         grow(&mut tree, &Hashes(1), RULE, 2_000, options);
         grow(&mut tree, &Hashes(1), RULE, 3_000, options);
         check(&tree, BackupWeights::Returns, 1.0, 5_000);

@@ -3,7 +3,7 @@
 //!
 //! Trees that wait for a model use [`crate::TreeSearch`]; many such trees keep a model busy without sharing a
 //! tree. `walker` is the loop of one thread; `shared_top` holds the nodes that all threads update.
-//! `concurrency.md` lists what is exact with several threads and what is not.
+//! `concurrency.md` lists which results are exact with several threads and which are not.
 
 mod shared_top;
 mod walker;
@@ -39,7 +39,7 @@ pub trait Evaluator: Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrowOptions {
     /// Number of threads, at least 1 (default 1; with more, the tree depends on timing). At most one thread
-    /// per CPU core is started, because more would only take turns.
+    /// per CPU core is started, because more threads would only share the cores.
     pub threads: usize,
     /// Number of simulations that each thread keeps in flight and advances in turn, 1 to 64 (default 1: a
     /// serial search). While one simulation waits for its nodes to come from memory, the others continue; 16

@@ -1,10 +1,10 @@
 //! The shared top: the few nodes near the root that all threads update.
 //!
-//! Every subtree below the shared top is locked by one thread at a time. In the shared top, visits
-//! are counted by atomic additions, a batch at a time: a thread adds the size of the batch as
-//! in-flight visits to the nodes on the path to its subtree (announces it), runs the simulations,
-//! and adds their returns in one go. So the counters that all threads read change rarely, and each
-//! thread sees the batches of the others as unobserved samples (WU-UCT, arXiv:1810.11755).
+//! Every subtree below the shared top is locked by one thread at a time. In the shared top, visits are
+//! counted by atomic additions, a batch at a time: a thread first announces a batch by adding its size as
+//! in-flight visits to the nodes on the path to its subtree. It then runs the simulations and adds the sum of
+//! their returns once per node. So the counters that all threads read change rarely, and each thread sees the
+//! batches of the others as unobserved samples (WU-UCT, arXiv:1810.11755).
 
 use super::walker::score;
 use crate::select::SelectionRule;
@@ -13,7 +13,7 @@ use crate::tree::node::{Link, Node, Shared};
 use crate::tree::{NodeId, NodeState, Tree};
 
 /// A subtree root with more than `1 / (SUBTREES_PER_THREAD * threads)` of the tree's visits joins the shared
-/// top, so that there are enough subtrees for threads rarely to want the same one.
+/// top, so that there are enough subtrees and threads rarely select the same one.
 const SUBTREES_PER_THREAD: u64 = 8;
 /// A batch is `1 / BATCH_SHARE` of the visits of its subtree. Measured: with batches half as large, two
 /// threads lose a seventh of their speed to cache traffic.

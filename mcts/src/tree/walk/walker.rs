@@ -254,7 +254,7 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         self.enter_node(descent, child);
     }
 
-    /// Enters a node and prefetches what the next level will read.
+    /// Enters a node and prefetches its children, which the next level will read.
     #[inline(always)]
     fn enter_node(&self, descent: &mut Descent<'a, E::State>, node: &'a Node) {
         descent.path.push(node);

@@ -1,14 +1,15 @@
 //! A scripted policy whose answers depend on every part of a request.
 //!
-//! [`Scripted`] ignores the hint, the order and the restated prompt of a judgement, and sentences and tokens
-//! as the end of a step. With [`Attentive`], each of them changes the answer, so a tree shows what the search
-//! requested.
+//! [`Scripted`] ignores the hint, the order and the restated prompt of a judgement, and the boundaries
+//! `sentence` and `tokens`. With [`Attentive`], each of them changes the answer, so a tree depends on all
+//! parts of the search's requests.
 
 use regrowth_datasets::stream_key;
 use regrowth_policy::decorate::Around;
 use regrowth_policy::{Boundary, Call, Judge, OptionOrder, Policy, Request, Response, Scripted};
 
-/// Answers like [`Scripted`] if the request uses only what that considers, and differently otherwise.
+/// Answers like [`Scripted`] if the request has only the parts that `Scripted` considers, and differently
+/// otherwise.
 pub struct Attentive(pub Scripted);
 
 impl Around for Attentive {
