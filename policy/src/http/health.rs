@@ -1,8 +1,8 @@
 //! Circuit breaker of a server: open while the server is down, closed again by a health check.
 //!
-//! A server that cannot be reached, or reports that it is not ready (503), gets no requests while others do.
-//! Its list of models is then polled, with doubling pauses, until it answers and still serves the model; a
-//! server that comes back with another model stays down.
+//! A server that cannot be reached, or reports that it is not ready (503), gets no requests while another
+//! server is up. Its list of models is then polled, with doubling pauses, until it answers and still serves
+//! the model; a server that comes back with another model stays down.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

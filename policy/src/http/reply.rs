@@ -1,32 +1,32 @@
-//! A server's answer, read with suspicion: every error names server, field, expected and got.
+//! Checked access to the JSON of a server's reply. Every error states server, field, expectation and value.
 //!
-//! It knows JSON and no dialect. Sizes are bounded before this; here numbers must be finite and
-//! log-probabilities must be ones.
+//! Independent of the dialect. The size of a reply is limited before it is parsed (`server.rs`). Here,
+//! numbers must be finite, and log-probabilities must be finite and at most 0.
 
 use regrowth_datasets::TokenId;
 use serde_json::Value;
 
 use super::fault::Fault;
 
-/// Characters of a value that a message shows.
+/// Maximum number of characters of a value in an error message.
 const SHOWN: usize = 80;
 
-/// What vLLM writes for an infinite or missing log-probability.
+/// vLLM's replacement for an infinite or missing log-probability.
 const NO_LOGP: f64 = -9999.0;
 
-/// A log-probability that arithmetic has pushed a little above 0 is still one.
+/// A log-probability may exceed 0 by this much because of rounding; it is then set to 0.
 const LOGP_SLACK: f64 = 1e-3;
 
-/// Part of an answer, with the way to it.
+/// Part of a reply, with its path.
 #[derive(Debug, Clone)]
 pub(super) struct Reply<'a> {
     value: &'a Value,
-    /// Address and fields so far, for messages.
+    /// Address and the fields down to this part, for error messages.
     path: String,
 }
 
 impl<'a> Reply<'a> {
-    /// The whole answer of `url`.
+    /// The whole reply of `url`.
     pub(super) fn new(url: &str, value: &'a Value) -> Self {
         Self { value, path: format!("{url}: the reply") }
     }
@@ -86,8 +86,8 @@ impl<'a> Reply<'a> {
         list.pop().ok_or_else(|| self.bad("one element"))
     }
 
-    /// What `read` makes of the elements of a list; where it makes nothing of one, that was `expected`. The way to an
-    /// element is written only then: lists of tokens are long.
+    /// Reads all elements of a list with `read`. If `read` returns `None` for an element, the error says that
+    /// `expected` was expected. The element's path is formatted only then, because lists of tokens are long.
     fn all<T>(&self, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Fault> {
         let list = self.value.as_array().ok_or_else(|| self.bad("a list"))?;
         let element = |(i, value)| {
@@ -132,13 +132,13 @@ impl<'a> Reply<'a> {
         logp(self.value).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
     }
 
-    /// The log-probability of a token that was sampled or is scored. vLLM writes -9999 for what is no
-    /// number, so nothing was sampled with that.
+    /// The log-probability of a sampled or scored token: as [`Self::logp`], and above -9999, because vLLM
+    /// writes -9999 if the value is infinite or missing.
     pub(super) fn sampled_logp(&self) -> Result<f64, Fault> {
         sampled_logp(self.value).ok_or_else(|| self.bad(SAMPLED))
     }
 
-    /// A list of those.
+    /// A list of log-probabilities of sampled or scored tokens.
     pub(super) fn sampled_logps(&self) -> Result<Vec<f32>, Fault> {
         self.all(SAMPLED, |value| sampled_logp(value).map(|logp| logp as f32))
     }
@@ -149,7 +149,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// What [`Reply::sampled_logp`] expects.
+/// Expectation of [`Reply::sampled_logp`] in error messages.
 const SAMPLED: &str = "a finite log-probability above -9999 and at most 0";
 
 fn id(value: &Value) -> Option<TokenId> {
