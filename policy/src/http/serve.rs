@@ -131,7 +131,7 @@ impl Service {
         Ok(Prompt { text, ids: ids.into() })
     }
 
-    /// Text and ids of the prompt: as a user turn if the model chats, otherwise the plain text.
+    /// Text and ids of the prompt: as a user turn if there is a chat template, otherwise as plain text.
     async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
         Ok(match &self.model.chat {
             Chat::Server => {
@@ -270,8 +270,8 @@ impl Service {
         Err(Fault::Reply("a candidate without end".into()))
     }
 
-    /// Samples one candidate from a server that does not report what stopped it: all tokens that a step may
-    /// have are sampled, and the step is cut out of them.
+    /// Samples one candidate from a server that does not report which stop string ended it: all tokens that a
+    /// step may have are sampled, and the step is cut out of them.
     async fn cut_candidate(
         &self,
         propose: &Propose,

@@ -289,7 +289,7 @@ fn the_same_bits_where_threads_share_a_shard() {
     for (name, checkpoint) in wide(dir.path()) {
         let c = &checkpoint.config;
         let slot = c.layers * 2 * c.kv_heads * c.head_dim * size_of::<f32>();
-        // Enough for one sequence of the full context, so for one shard, whatever the number of threads.
+        // Enough for one sequence of the full context and therefore for one shard only, with any number of threads.
         let one_shard = |threads, max_batch| LoadOptions {
             cache_bytes: Some((c.context + c.context / 2) * slot),
             ..options(threads, max_batch)
