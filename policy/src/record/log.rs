@@ -21,7 +21,7 @@ pub const LOG_FILE: &str = "steps.jsonl";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LogRow {
-    /// The first line: the policy whose answers follow.
+    /// The first line: facts about the policy that gave the answers.
     Header(Header),
     /// The prompt of a problem.
     Prompt { key: String, text: String, ids: Vec<TokenId> },
@@ -33,7 +33,7 @@ pub(super) enum LogRow {
     Answer { key: String, response: Response },
 }
 
-/// The policy whose answers a log has.
+/// Facts about the policy that gave the answers of a log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) version: u32,

@@ -1,8 +1,8 @@
 //! Named prompt forms, and forms in a user's file.
 //!
-//! Forms ask for an answer format that the verifiers parse; `plain`, and `gsm8k` for a model that completes
-//! text, have no such instruction. A form is one minijinja template with the variables of [`values`], so a
-//! file can do everything that a named form does.
+//! Forms ask for an answer format that the verifiers parse. `plain` has no such instruction, nor has `gsm8k`
+//! with worked examples or for a model that completes text. A form is one minijinja template with the
+//! variables of [`values`], so a file can do everything that a named form does.
 
 use std::path::Path;
 
