@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(200);
 pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
-/// Number of consecutive requests that failed to connect, or were answered with 503 (not ready), after which
-/// a server counts as down.
+/// Number of consecutive requests with a failed connection, a timeout or the answer 503 (not ready) after
+/// which a server counts as down.
 const LOST: u32 = 3;
 
 /// Health of a server.
@@ -23,7 +23,7 @@ pub(super) struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Number of consecutive requests that failed to connect or were answered with 503 (not ready).
+    /// Number of consecutive requests with a failed connection, a timeout or the answer 503 (not ready).
     lost: u32,
     /// Whether a task polls the server.
     watched: bool,
@@ -47,7 +47,7 @@ impl Health {
         self.state().lost >= LOST
     }
 
-    /// Records a request that failed to connect or was answered with 503 (not ready).
+    /// Records a request with a failed connection, a timeout or the answer 503 (not ready).
     pub(super) fn lost(&self) {
         let mut state = self.state();
         state.lost = state.lost.saturating_add(1);

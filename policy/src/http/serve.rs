@@ -101,8 +101,8 @@ impl Service {
         self.fleet.ask(ids, async |server| self.model.decode(&server, ids).await).await
     }
 
-    /// Text that `ids` add to the text of the ids before them. For decoders that treat the beginning of a text
-    /// differently, a few of the ids before are decoded, too.
+    /// Text that `ids` add to the text of the ids before them. For decoders that treat the beginning of a
+    /// text differently, a few of the ids before are decoded, too.
     async fn decode_after(&self, before: &[TokenId], ids: &[TokenId]) -> Result<String, Fault> {
         if self.model.context_free {
             return self.decode(ids).await;
