@@ -16,8 +16,8 @@ use crate::content::{has_content, has_relation, is_planned, leads_on};
 /// From this many tokens on, a line that states a relation ends a paragraph's step without a blank line.
 /// Solutions written line by line have lines of 10 to 30 tokens.
 const SHORT_LINE: usize = 16;
-/// From this many tokens on, any line that does not lead on ends a paragraph's step. So a plan, which
-/// models write as a list of 40 to 80 tokens, is not split.
+/// From this many tokens on, any line ends a paragraph's step, unless it introduces the lines after it
+/// (`leads_on`). So a plan, which models write as a list of 40 to 80 tokens, is not split.
 const LONG_LINE: usize = 96;
 /// From this many tokens on, a sentence ends a paragraph's step: for models that write no line breaks.
 const LONG_SENTENCE: usize = 128;
@@ -117,8 +117,9 @@ impl Cut {
     }
 }
 
-/// Splits a solution, whose tokens have these texts, into steps of at most `max_tokens`, as an engine would
-/// have while sampling. Returns the number of tokens of each step.
+/// Splits a solution into steps of at most `max_tokens` tokens, as an engine would while sampling; steps of
+/// [`Boundary::End`] have no limit. `pieces` are the texts of the solution's tokens. Returns the number of
+/// tokens of each step.
 #[must_use]
 pub fn step_lengths(boundary: &Boundary, max_tokens: usize, pieces: &[String]) -> Vec<usize> {
     let (mut lengths, mut from) = (Vec::new(), 0);
@@ -288,7 +289,7 @@ mod tests {
         check_steps(&Boundary::Paragraph, 256, &format!("{line}\n|{line}\n|#### 9"));
         // Short lines are joined, and sentences end steps of text without line breaks.
         check_steps(&Boundary::Paragraph, 256, "16 - 3 = 13\n13 - 4 = 9\n#### 9");
-        // A line that leads on is joined to the following lines, and so is a line without content.
+        // A line that introduces the following lines is joined to them, and so is a line without content.
         check_steps(
             &Boundary::Paragraph,
             256,

@@ -107,7 +107,7 @@ const LABELS: &[&str] = &["step", "part", "case", "day", "section"];
 /// Stems of [`ANNOUNCED`] whose announcement is carried out by a relation in the same sentence: "let's
 /// calculate 3 + 4 = 7".
 const CALCULATIONS: &[&str] = &["calculat", "comput", "evaluat", "simplif"];
-/// Words that only lead to the following words.
+/// Words that may begin an announcement and have no content of their own.
 const CONNECTIVES: &[&str] = &[
     "first",
     "firstly",
@@ -177,7 +177,7 @@ pub(crate) fn has_relation(text: &str) -> bool {
     RELATIONS.iter().any(|sign| text.contains(sign))
 }
 
-/// Whether a line belongs to the lines after it: a heading, a label, or an announcement that ends in a
+/// Whether a line only introduces the lines after it: a heading, a label, or an announcement that ends in a
 /// colon.
 pub(crate) fn leads_on(line: &str) -> bool {
     let line = Line::of(line);

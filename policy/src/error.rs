@@ -8,7 +8,7 @@ use crate::ComputeDevice;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// A file could not be read.
+    /// A file could not be read or is malformed.
     #[error("{path}: {detail}")]
     File {
         /// The file.
@@ -24,7 +24,7 @@ pub enum PolicyError {
         /// The system's error message.
         detail: String,
     },
-    /// The policy specification refers to nothing that exists.
+    /// The policy specification is invalid, or nothing that it refers to can be used.
     #[error("policy `{spec}`: {detail}")]
     Spec {
         /// The specification.
@@ -57,7 +57,7 @@ pub enum PolicyError {
     /// The model produced something unusable (NaN logits, no candidate).
     #[error("the model failed: {0}")]
     Model(String),
-    /// No server answers any more, for any request.
+    /// No server answers, or the servers cannot be used for any request.
     #[error("{0}")]
     Server(String),
     /// A thread of the engine panicked while it worked on the request.

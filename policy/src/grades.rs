@@ -1,8 +1,8 @@
 //! Grades that a judge chooses from instead of (A) and (B), and the judgement computed from its answers.
 //!
 //! A judge answers every question with one of a few labels, each of which has a value. C is the
-//! probability-weighted mean of the values. How a question is worded for a model, and how probabilities are
-//! obtained, is decided elsewhere.
+//! probability-weighted mean of the values. The question's text is rendered in `text::prompt`, and the
+//! engines and servers return the labels' probabilities.
 
 use std::collections::BTreeSet;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::decorate::Metered;
 use crate::{LoadOptions, MemoryPlan, Policy, PolicyError, PromptName, Replay, Scripted};
 
-/// Joins the policies that a flag was given to one name: several servers are separated by commas; anything
-/// else may be given only once.
+/// Joins the values of a repeated policy flag to one name: several servers are separated by commas; any
+/// other policy may be given only once. `None` if there are no values.
 ///
 /// # Errors
 /// [`PolicyError::Spec`] if anything other than servers is given several times.

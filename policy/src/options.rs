@@ -88,12 +88,12 @@ pub struct ServerOptions {
     /// Whether the served model only judges. It may then be a reward model; vLLM and SGLang report whether
     /// it is one.
     pub judges: bool,
-    /// The weights that a server answers with, if its model's name does not identify them.
+    /// Weights of the served model, if its name does not identify them.
     pub weights: Option<ServedWeights>,
     /// If true, a vLLM server gets no other request while it scores given text. vLLM 0.32 on a CPU, started
     /// with LoRA support, terminates when a batch includes a request for prompt log-probabilities.
     pub scores_alone: bool,
-    /// Callback for the message of a server that is not ready yet.
+    /// Callback for messages about servers that cannot be reached or are not ready yet.
     pub log: Option<fn(&str)>,
 }
 

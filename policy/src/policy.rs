@@ -69,8 +69,8 @@ pub trait Policy: Send + Sync {
 pub struct Limits {
     /// Maximum number of tokens of prefix and continuation together.
     pub context: usize,
-    /// Number of calls that are useful to have in flight at once; more calls only wait. For servers, it follows
-    /// their throughput.
+    /// Number of calls that are useful to have in flight at once; more calls only wait. For servers, the
+    /// number is adapted to their throughput.
     pub in_flight: usize,
     /// Maximum number of tokens that a judge's question adds after a step, not counting a reference
     /// solution (`hinted`); 0 if unknown.

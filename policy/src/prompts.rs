@@ -1,7 +1,7 @@
-//! The prompt form that a user wants, and worked examples (few-shot) for it.
+//! The user's choice of a prompt form, and worked examples (few-shot) for it.
 //!
-//! The templates are in `text::prompt`. This file has the values of flags and settings files, so it is also
-//! part of builds without any engine.
+//! The templates are in `text::prompt`. This file has the types of flags and settings, so it is also part of
+//! builds without any engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub struct PromptOptions {
 pub enum PromptName {
     /// Reason step by step, the answer in `\boxed{}`.
     Boxed,
-    /// `Question: ... Answer: ...`, the answer after `####`, as GSM8K writes its solutions.
+    /// `Question: ... Answer: ...`, the answer after `####`, as in the solutions of GSM8K.
     Gsm8k,
-    /// Options with their labels, reason step by step, then the label; like `boxed` without options.
+    /// Options with their labels, reason step by step, then the label; like `boxed` if there are no options.
     Choice,
     /// Only the question and its options.
     Plain,

@@ -1,7 +1,7 @@
 //! A policy that answers from a log, without a model.
 //!
-//! It has only recorded answers: a request that is not in the log is an error. So a replayed search proves
-//! that it sends exactly the recorded requests. The log is written by [`crate::Recording`].
+//! Only recorded answers are available: a request that is not in the log is an error. So a replayed search
+//! proves that it sends no request that was not recorded. The log is written by [`crate::Recording`].
 
 use std::path::Path;
 

@@ -115,7 +115,7 @@ impl Sampling {
         Self { temperature: 0.0, ..Self::default() }
     }
 
-    /// Whether a sampled token's probability is the model's own (temperature 1, no truncation).
+    /// Whether a sampled token's probability is the model's own: temperature 1 without top-k, top-p or min-p.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.temperature == 1.0 && self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
@@ -136,8 +136,8 @@ pub enum Boundary {
     /// After the first complete sentence that ends at or after this many tokens.
     Tokens(usize),
     /// After a self-contained part of the solution: a paragraph, or lines that are complete on their own.
-    /// Headings, labels and announcements are joined to what follows them; display mathematics and code are
-    /// not split. A step that reaches the token limit is truncated to its last complete line or sentence.
+    /// Headings, labels and announcements are joined to the text after them; display mathematics and code
+    /// are not split. A step that reaches the token limit is truncated to its last complete line or sentence.
     Paragraph,
     /// After as many complete lines as fit the token limit, or else as many complete sentences (as in the
     /// authors' code, Xie et al.).
@@ -182,7 +182,7 @@ impl std::str::FromStr for Boundary {
     }
 }
 
-/// Asks whether the step after `prefix` is correct. The policy words the question.
+/// Asks whether the step after `prefix` is correct. The policy formulates the question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     /// Prompt and the steps before the judged one.
@@ -203,7 +203,7 @@ pub struct Judge {
     pub grades: Option<Arc<Grades>>,
 }
 
-/// Problem and solution so far, as the judge's fresh prompt restates them.
+/// Problem and solution so far, for a judge's fresh prompt that restates them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restated {
     /// The problem's question.
@@ -306,7 +306,7 @@ pub struct Candidate {
     /// The step.
     pub step: Step,
     /// Whether `step.logps` may serve as the reference's log-probabilities in DPO: the tokens were sampled at
-    /// temperature 1 without truncation.
+    /// temperature 1 without top-k, top-p or min-p.
     pub logps_exact: bool,
 }
 

@@ -1,7 +1,7 @@
 //! A policy without a model: every answer is a seeded hash of the request, or comes from a script.
 //!
-//! It answers at once in the calling thread, and an answer is a pure function of the request, so a search
-//! with it is exactly reproducible. It is not only for tests: it is the default policy of examples and
+//! The policy answers at once in the calling thread, and an answer is a pure function of the request, so a
+//! search is exactly reproducible. It is not only for tests: it is the default policy of examples and
 //! benches, and allows users to try a search without a model.
 
 mod script;
@@ -270,7 +270,8 @@ fn numbers_of(question: &str) -> Vec<i64> {
         .collect()
 }
 
-/// Builds a step from the bytes of `text` (and EOS), truncated where the request ends it.
+/// Builds a step from the bytes of `text`, and EOS if `end`, truncated at the request's first stop or token
+/// limit.
 fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, request: &Propose) -> Step {
     let mut ids: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
     if end {

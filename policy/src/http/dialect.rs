@@ -1,7 +1,6 @@
-//! Every question to a server, handed on to the file of its dialect.
+//! Dispatches every operation on a server to the file of the server's dialect.
 //!
-//! Ids and text are turned into each other by the tokenizer of a folder where one is given, else by the
-//! server.
+//! Text is tokenised and ids are decoded by the folder's tokenizer if there is one, otherwise by the server.
 
 use regrowth_datasets::TokenId;
 
@@ -13,7 +12,7 @@ use super::server::Server;
 use super::{llama_cpp, llama_cpp_python, sglang, vllm};
 use crate::{Ask, Dialect};
 
-/// Texts whose ids are remembered: judge questions and the like.
+/// Maximum number of texts whose ids are cached, such as judge questions.
 const REMEMBERED: usize = 4096;
 
 impl Model {
@@ -63,7 +62,7 @@ impl Model {
         }
     }
 
-    /// A sampled continuation.
+    /// Samples a continuation.
     pub(super) async fn complete(
         &self,
         server: &Server,
@@ -81,7 +80,7 @@ impl Model {
         Ok(done)
     }
 
-    /// Probabilities of the labels after `prompt`; `None` where the server lists one of them not.
+    /// Probabilities of the labels after `prompt`; `None` if the server lists no token of one label.
     pub(super) async fn label_masses(
         &self,
         server: &Server,
@@ -98,7 +97,7 @@ impl Model {
         }
     }
 
-    /// Log-probabilities of `continuation`.
+    /// Log-probabilities of `continuation` after `prefix`.
     pub(super) async fn score(
         &self,
         server: &Server,
@@ -120,7 +119,7 @@ impl Model {
         }
     }
 
-    /// The talk that a prompt of a chat server is.
+    /// Parses a chat server's prompt into its messages.
     pub(super) fn talk(&self, prompt: &[TokenId]) -> Result<Talk, Fault> {
         let text = match &self.tokenizer {
             Some(tokenizer) => tokenizer.decode_as(prompt, true)?,
@@ -136,13 +135,14 @@ impl Model {
         })
     }
 
-    /// Whether the server begins a chat with its own BOS where the template writes none: llama.cpp, and
-    /// its Python server, which begins every text so. Elsewhere the template alone decides.
+    /// Whether a chat gets BOS even if the template writes none: without a folder's tokenizer, as llama.cpp
+    /// does, and with llama-cpp-python, which puts BOS before every text. Otherwise the template alone
+    /// decides.
     pub(super) fn begins_chats(&self) -> bool {
         self.tokenizer.is_none() || self.dialect == Dialect::LlamaCppPython
     }
 
-    /// Whether ids decode one by one to what they are together.
+    /// Whether ids decoded one by one give the same text as the ids decoded together.
     pub(super) async fn is_context_free(&self, server: &Server) -> Result<bool, Fault> {
         let ids = self.encode(server, "a a").await?;
         let mut apart = String::new();
@@ -152,17 +152,17 @@ impl Model {
         Ok(apart == self.decode(server, &ids).await?)
     }
 
-    /// Ids that begin every text.
+    /// Finds the ids that begin every text (BOS).
     pub(super) async fn find_begin(&self, server: &Server) -> Result<Vec<TokenId>, Fault> {
         if let Some(tokenizer) = &self.tokenizer {
             let begin = match self.dialect {
-                // It puts BOS before every text by itself.
+                // The server itself puts BOS before every text.
                 Dialect::LlamaCppPython => tokenizer.bos(),
                 _ => tokenizer.opening(),
             };
             return Ok(begin.into_iter().collect());
         }
-        // Some servers refuse an empty text, so a letter is taken off again.
+        // Some servers refuse an empty text, so a letter is encoded and its ids are removed.
         const LETTER: &str = "a";
         let (framed, bare) = match self.dialect {
             Dialect::Vllm => (
@@ -185,8 +185,8 @@ impl Model {
         Ok(framed.strip_suffix(bare.as_slice()).map(<[_]>::to_vec).unwrap_or_default())
     }
 
-    /// A label with the ids that write it: all of the vocabulary where it is at hand, else those of the
-    /// usual ways to write it.
+    /// Returns a label with its token ids: with a folder's tokenizer, all ids of the vocabulary that decode
+    /// to the label; otherwise the ids of its usual spellings.
     pub(super) async fn label(&self, server: &Server, text: &str) -> Result<Label, Fault> {
         let mut label = Label { text: text.to_owned(), ids: vec![] };
         if let Some(tokenizer) = &self.tokenizer {
@@ -203,11 +203,11 @@ impl Model {
         Ok(label)
     }
 
-    /// The labels of a question, each looked for once.
+    /// The labels of a question. The ids of each label are looked up once and then cached.
     pub(super) async fn labels(&self, server: &Server, ask: Ask<'_>) -> Result<Vec<Label>, Fault> {
         let mut labels = Vec::new();
         for text in ask.labels() {
-            // Not held while the server is asked.
+            // Cloned, so that no lock of the map is held during a request to the server.
             let known = self.labels.get(text).map(|label| label.clone());
             let label = match known {
                 Some(label) => label,

@@ -34,7 +34,7 @@ pub(super) struct Discovered {
     pub(super) notes: Vec<String>,
 }
 
-/// Why no model was found.
+/// Reason for which discovery failed.
 pub(super) enum Unmet {
     /// A server is reachable but busy or not ready.
     Busy(PolicyError),
@@ -277,7 +277,7 @@ async fn read_folder(
 }
 
 /// Whether a judge's server tokenises like the folder, which may belong to the searched policy instead.
-/// Assumed for servers that take text, as they do not show their tokens.
+/// Assumed to be true for servers that accept text only, because the two tokenisations cannot be compared.
 async fn speaks(server: &Server, model: &Model, tokenizer: &Tokenizer) -> Result<bool, Fault> {
     const PROBE: &str = "The sum of 12 and 30 is 42, so x = 7.\n";
     match model.dialect {
@@ -286,8 +286,8 @@ async fn speaks(server: &Server, model: &Model, tokenizer: &Tokenizer) -> Result
     }
 }
 
-/// Finds the text that marks turns in the prompts of a chat server. The server's own template is not known,
-/// so the folder's template or that of `packed` is used.
+/// Finds the text that separates turns in the prompts of a chat server. The server's own template is not
+/// known, so the folder's template or that of `packed` is used.
 fn find_turns(model: &mut Model, options: &ServerOptions) -> Result<(), Fault> {
     if model.tokenizer.is_none() {
         let text = packed::TEMPLATE.to_owned();

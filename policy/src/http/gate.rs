@@ -1,7 +1,7 @@
 //! A semaphore whose number of permits can change while permits are in use.
 //!
-//! Waiters get permits in the order of arrival. Removing permits takes free ones at once and the others when
-//! they are returned.
+//! Waiters get permits in the order of arrival. Free permits are removed at once, permits in use when they
+//! are returned.
 
 use std::sync::{Mutex, PoisonError};
 

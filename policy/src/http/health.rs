@@ -1,8 +1,8 @@
 //! Circuit breaker of a server: open while the server is down, closed again by a health check.
 //!
-//! A server that cannot be reached, or reports that it is not ready (503), gets no requests while others do.
-//! Its list of models is then polled, with doubling pauses, until it answers and still serves the model; a
-//! server that comes back with another model stays down.
+//! A server that cannot be reached, or reports that it is not ready (503), gets no requests while another
+//! server is up. Its list of models is then polled, with doubling pauses, until it answers and still serves
+//! the model; a server that comes back with another model stays down.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(200);
 pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
-/// Number of consecutive requests without a connection after which a server counts as down.
+/// Number of consecutive requests with a failed connection, a timeout or the answer 503 (not ready) after
+/// which a server counts as down.
 const LOST: u32 = 3;
 
 /// Health of a server.
@@ -22,7 +23,7 @@ pub(super) struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Number of consecutive requests that did not reach the server.
+    /// Number of consecutive requests with a failed connection, a timeout or the answer 503 (not ready).
     lost: u32,
     /// Whether a task polls the server.
     watched: bool,
@@ -46,7 +47,7 @@ impl Health {
         self.state().lost >= LOST
     }
 
-    /// Records a request that did not reach the server.
+    /// Records a request with a failed connection, a timeout or the answer 503 (not ready).
     pub(super) fn lost(&self) {
         let mut state = self.state();
         state.lost = state.lost.saturating_add(1);

@@ -26,6 +26,8 @@ pub(super) struct Lora {
 }
 
 impl Lora {
+    /// Prepares an adapter for servers of this dialect. [`Self::ensure`] loads it.
+    ///
     /// # Errors
     /// [`PolicyError::Server`] for a dialect whose server loads no adapters while it runs.
     pub(super) fn new(adapter: ServedAdapter, dialect: Dialect) -> Result<Self, PolicyError> {

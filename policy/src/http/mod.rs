@@ -1,9 +1,9 @@
 //! Policies behind inference servers: vLLM, SGLang, llama.cpp (C++), llama-cpp-python, and
-//! chat servers of OpenAI's kind.
+//! OpenAI-compatible chat servers.
 //!
-//! A thread of its own speaks to the servers, many requests in flight; the stateless interface in
-//! front of it is that of the engine in this process. Each dialect is a small file that knows one
-//! server's fields; prompts, boundaries, judging and retries are the same for all.
+//! [`HttpPolicy`] has the same stateless interface as the engine in this process. One service thread per
+//! policy sends the requests to the servers, with many requests in flight. Each dialect is a small file with
+//! the fields of one kind of server; prompts, boundaries, judging and retries are the same for all.
 
 mod address;
 mod api_key;
@@ -54,14 +54,15 @@ use model::Model;
 use serve::{Order, Service};
 use server::Server;
 
-/// Times that a server is asked at the start before it counts as absent.
+/// Maximum number of discovery attempts at the start if no server can be reached. A server that is still
+/// loading its model gets [`ServerOptions::attempts`].
 const ATTEMPTS_AT_START: u32 = 3;
 
 /// A model behind one or several servers.
 pub struct HttpPolicy {
     identity: String,
     features: ServerFeatures,
-    /// Tokens of prompt and continuation together.
+    /// Maximum number of tokens of prompt and continuation together.
     context: usize,
     eos: Option<TokenId>,
     notes: Vec<String>,
@@ -70,24 +71,24 @@ pub struct HttpPolicy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread tells when it has met the servers.
+/// Facts about the served model that the thread sends to the constructor after discovery.
 struct Met {
     identity: String,
     features: ServerFeatures,
-    /// Tokens of prompt and continuation together.
+    /// Maximum number of tokens of prompt and continuation together.
     context: usize,
     eos: Option<TokenId>,
     notes: Vec<String>,
 }
 
 impl HttpPolicy {
-    /// Connects to the servers that `spec` names: `http://host:port/v1#model` or `https://...`,
-    /// several with commas between them.
+    /// Connects to the servers in `spec`: `http://host:port/v1#model` or `https://...`. Several addresses are
+    /// separated by commas.
     ///
     /// # Errors
-    /// [`PolicyError::Spec`] when `spec` is no address or its server speaks another protocol,
-    /// [`PolicyError::Server`] when no server answers or they are of no known kind, and those of a
-    /// prompt form, of the certificates and of the key.
+    /// [`PolicyError::Spec`] if `spec` is not an address or its server uses another protocol,
+    /// [`PolicyError::Server`] if no server answers, if the servers serve different models, or if discovery
+    /// fails. Also errors of the prompt form, of the certificates and of the API key.
     pub fn connect(
         spec: &str,
         options: &ServerOptions,
@@ -111,14 +112,15 @@ impl HttpPolicy {
         Ok(Self { identity, features, context, eos, notes, servers, orders, thread })
     }
 
-    /// Requests that wait for each server or are worked on by it, in the order of the addresses.
+    /// Number of requests of each server that are in flight or wait for a slot, in the order of the
+    /// addresses.
     #[must_use]
     pub fn in_flight(&self) -> Vec<usize> {
         self.servers.iter().map(|server| server.load()).collect()
     }
 
-    /// Requests that each server is given at once at present ([`ServerOptions::in_flight`]), in the order of the
-    /// addresses.
+    /// Current limit on the requests in flight of each server (at most [`ServerOptions::in_flight`]), in the
+    /// order of the addresses.
     #[must_use]
     pub fn concurrency(&self) -> Vec<usize> {
         self.servers.iter().map(|server| server.limit()).collect()
@@ -135,7 +137,7 @@ impl HttpPolicy {
         orders.send(order).map_err(|_| PolicyError::Gone)
     }
 
-    /// Hands an order over and waits for what it gives.
+    /// Sends an order to the service thread and waits for its reply.
     fn wait<T>(
         &self,
         order: impl FnOnce(Sender<Result<T, PolicyError>>) -> Order,
@@ -158,7 +160,7 @@ fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
     Ok(Fleet::new(servers, turns, options.attempts))
 }
 
-/// The thread: meets the servers, then serves orders until nobody can give any more.
+/// The service thread: discovers the servers, then serves orders until all senders are gone.
 async fn work(
     mut fleet: Fleet,
     options: ServerOptions,
@@ -184,14 +186,14 @@ async fn work(
         }
         Err(error) => (None, Err(error)),
     };
-    // Nobody waits any more: then nobody gives orders either.
+    // If the receiver is gone, `connect` has ended, and no orders will come either.
     let _ = met.send(told);
     if let Some(service) = service {
         Arc::new(service).run(orders).await;
     }
 }
 
-/// Meets the servers, a few times where they are still starting.
+/// Discovers the servers; retries with growing pauses if they cannot be reached or are still starting.
 async fn patiently(
     fleet: &Fleet,
     options: &ServerOptions,
@@ -201,7 +203,7 @@ async fn patiently(
     loop {
         let (most, error) = match discover(fleet, options, prompt).await {
             Ok(found) => return Ok(found),
-            // Somebody is there: it is loading its model.
+            // A server is reachable but still loading its model.
             Err(Unmet::Busy(error)) => (options.attempts, error),
             Err(Unmet::Failed(error @ PolicyError::Server(_))) => {
                 (options.attempts.min(ATTEMPTS_AT_START), error)
@@ -220,7 +222,7 @@ async fn patiently(
     }
 }
 
-/// Loads an adapter of the model that was met.
+/// Loads an adapter of the discovered model.
 async fn load_adapter(
     fleet: &mut Fleet,
     found: &Discovered,
@@ -231,7 +233,7 @@ async fn load_adapter(
     loaded.map_err(|fault| PolicyError::Server(fault.to_string()))
 }
 
-/// The model as requests name it: by its adapter, where it has one.
+/// Returns the model with the name that requests use: the adapter's name if there is an adapter.
 fn asked(mut model: Model, weights: Option<&ServedWeights>) -> Model {
     if let Some(ServedAdapter { name, .. }) = weights.and_then(|weights| weights.adapter.as_ref()) {
         match model.dialect {
@@ -242,16 +244,16 @@ fn asked(mut model: Model, weights: Option<&ServedWeights>) -> Model {
     model
 }
 
-/// What is asked of which model, with which weights; where it runs and on how many servers is not part
-/// of it, so a run goes on when they move.
+/// Fingerprint of the model, the revision of its weights and the form of the requests. Addresses and the
+/// number of servers are not part of it, so a run can be resumed with other servers.
 fn identity(model: &Model, form: &PromptForm, weights: Option<&ServedWeights>) -> String {
     let form = serde_json::to_vec(form).unwrap_or_default();
     let chat = format!("{:?}", model.chat);
     let mut parts = vec![model.name.as_bytes(), &form, chat.as_bytes()];
-    // What such a server takes decides what is asked of it.
+    // The request fields that a chat server accepts determine the requests.
     let taken = model.form.as_ref().map(|taken| format!("{taken:?}"));
     parts.extend(taken.as_deref().map(str::as_bytes));
-    // A served model's scores mean nothing that its text does.
+    // The scores of a reward model are not comparable with judgements from generated text.
     let scored = model.scored_labels.map(|labels| format!("score of {labels}"));
     parts.extend(scored.as_deref().map(str::as_bytes));
     let key = stream_key(0, &parts);
@@ -300,15 +302,15 @@ impl Policy for HttpPolicy {
     }
 
     fn submit(&self, call: Call) {
-        // If nobody takes it any more, the caller is told as it is dropped.
+        // If the thread is gone, dropping the call sends `PolicyError::Gone` to the caller.
         drop(self.order(Order::Call(call)));
     }
 }
 
 impl Drop for HttpPolicy {
     fn drop(&mut self) {
-        // The thread ends with its queue; requests in flight are dropped, and their callers see
-        // their channels close.
+        // Closing the queue ends the thread. Requests in flight are dropped, and their callers get
+        // `PolicyError::Gone`.
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -20,15 +20,15 @@ pub(super) struct Model {
     pub(super) tokenizer: Option<Tokenizer>,
     /// Ids that begin every text (BOS).
     pub(super) begin: Vec<TokenId>,
-    /// Whether the text of ids is the same whatever ids come before them.
+    /// Whether the text of an id does not depend on the ids before it.
     pub(super) context_free: bool,
     /// Ids that end a solution, as far as they are known.
     pub(super) eos: Vec<TokenId>,
     /// Cache of the labels of judges' questions, by their text.
     pub(super) labels: DashMap<String, Label>,
-    /// How a question becomes a user's turn.
+    /// How a prompt's text becomes a user turn.
     pub(super) chat: Chat,
-    /// Values passed to the chat template in addition to that turn.
+    /// System message and variables that the chat template gets besides the turns.
     pub(super) told: Told,
     /// Context length: maximum number of tokens of prompt and continuation together.
     pub(super) context: usize,
@@ -44,7 +44,7 @@ pub(super) struct Model {
     pub(super) known: DashMap<String, Vec<TokenId>>,
 }
 
-/// How a question becomes a user's turn.
+/// How a prompt's text becomes a user turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Chat {
     /// Not at all: the model completes plain text.
@@ -56,7 +56,7 @@ pub(super) enum Chat {
 }
 
 impl Model {
-    /// A model of which only dialect, name and context are known.
+    /// Creates a model of which only dialect, name and context are known.
     pub(super) fn new(dialect: Dialect, name: String, context: usize) -> Self {
         Self {
             dialect,

@@ -1,8 +1,8 @@
 //! Dialect of OpenAI-compatible chat servers, including hosted ones: messages in, text out.
 //!
-//! Such a server does not report which stop string it met, so none is sent. All tokens that a step may have
-//! are sampled in one request, and the step is cut out of them here. Ids are made from text by the tokenizer
-//! of a folder or by [`packed`], so rows have `logps_exact: false`.
+//! Such a server does not report which stop string ended the text, so none is sent. All tokens that a step
+//! may have are sampled in one request, and the step is cut out of them here. Ids are made from text by the
+//! tokenizer of a folder or by [`packed`], so rows have `logps_exact: false`.
 
 pub(super) mod form;
 pub(super) mod packed;

@@ -103,8 +103,8 @@ impl Service {
         self.fleet.ask(ids, async |server| self.model.decode(&server, ids).await).await
     }
 
-    /// Text that `ids` add to the text of the ids before them. Decoders that treat the beginning of a text
-    /// differently are also given a few of the ids before.
+    /// Text that `ids` add to the text of the ids before them. For decoders that treat the beginning of a
+    /// text differently, a few of the ids before are decoded, too.
     async fn decode_after(&self, before: &[TokenId], ids: &[TokenId]) -> Result<String, Fault> {
         if self.model.context_free {
             return self.decode(ids).await;
@@ -133,7 +133,7 @@ impl Service {
         Ok(Prompt { text, ids: ids.into() })
     }
 
-    /// Text and ids of the prompt: as a user turn if the model chats, otherwise the plain text.
+    /// Text and ids of the prompt: as a user turn if there is a chat template, otherwise as plain text.
     async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
         Ok(match &self.model.chat {
             Chat::Server => {
@@ -269,8 +269,8 @@ impl Service {
         Err(Fault::Reply("a candidate without end".into()))
     }
 
-    /// Samples one candidate from a server that does not report what stopped it: all tokens that a step may
-    /// have are sampled, and the step is cut out of them.
+    /// Samples one candidate from a server that does not report which stop string ended it: all tokens that a
+    /// step may have are sampled, and the step is cut out of them.
     async fn cut_candidate(
         &self,
         propose: &Propose,

@@ -86,7 +86,7 @@ impl Server {
         let _ = self.listed.set(name.to_owned());
     }
 
-    /// Expects the server to serve the same model as another server lists.
+    /// Stores that the server must serve the model that `other` lists.
     pub(super) fn serves_as(&self, other: &Self) {
         if let Some(name) = other.listed.get() {
             self.serves(name);
@@ -131,7 +131,7 @@ impl Server {
         self.json(path, &reply)
     }
 
-    /// Sends a POST request whose reply counts by its status alone. Returns the raw reply.
+    /// Sends a POST request and returns the raw reply. An error status is a fault; the reply is not parsed.
     pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Fault> {
         let body = serde_json::to_vec(body)
             .map_err(|e| Fault::Refused(format!("{}: the request: {e}", self.url(path))))?;

@@ -71,7 +71,7 @@ pub(super) async fn complete(
     let mut logps: Vec<f32> = drawn.iter().map(|d| d.1 as f32).collect();
     let temperature = ask.sampling.temperature;
     if temperature != 0.0 && temperature != 1.0 && !ids.is_empty() {
-        // SGLang's log-probabilities are those after the temperature; ours are the model's own.
+        // SGLang returns log-probabilities after the temperature; a `Completed` has those at temperature 1.
         logps = score(model, server, &ask.prompt, &ids).await?.logps;
     }
     Completed { ids, logps, end, exact: true, reused: reused(&meta) }.checked(&reply)

@@ -13,7 +13,8 @@ use super::limit::ConcurrencyLimit;
 /// The slots of one server.
 pub(super) struct Slots {
     gate: Gate,
-    /// Permits to begin a candidate, shared by all servers: as many as there are slots in total.
+    /// Permits to begin a candidate, shared by all servers: as many as there are slots in total, and some
+    /// slack if there are several servers (`Fleet::new`).
     turns: Arc<Gate>,
     /// Number of requests that wait for a slot or have one.
     load: AtomicUsize,

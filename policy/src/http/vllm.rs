@@ -1,7 +1,7 @@
-//! vLLM: token ids both ways, raw log-probabilities, prompt log-probabilities.
+//! Dialect of vLLM: token ids in and out, raw log-probabilities, log-probabilities of the prompt.
 //!
-//! It knows the fields of vLLM's `/v1/completions`, `/classify`, `/tokenize` and `/detokenize` and nothing else.
-//! Every sampler setting is sent, or a model's own defaults would slip in.
+//! This file contains the fields of `/v1/completions`, `/classify`, `/tokenize` and `/detokenize`, nothing
+//! else. Every sampler setting is sent, because the model's own defaults would apply otherwise.
 
 use regrowth_datasets::{Message, TokenId};
 use serde::Serialize;
@@ -16,14 +16,14 @@ use super::server::Server;
 const COMPLETIONS: &str = "/v1/completions";
 const CLASSIFY: &str = "/classify";
 
-/// Tokens that are listed at a place at most, unless the server is started with more.
+/// Maximum number of tokens listed per position, unless the server was started with a higher maximum.
 pub(super) const TOP: usize = 20;
 
-/// Name of a token under `return_tokens_as_token_ids`.
+/// Prefix of a token's name if `return_tokens_as_token_ids` is set.
 const TOKEN_ID: &str = "token_id:";
 
-/// A request of `/v1/completions`. Ids are written as they lie in memory: made into JSON values first, the
-/// prompt is what a request costs most.
+/// A request of `/v1/completions`. Token ids are serialised directly: building a `serde_json::Value` of the
+/// prompt first would be the largest cost of a request.
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -55,7 +55,7 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// What every request has in common; sampling is greedy.
+    /// Fields common to all requests; sampling is greedy.
     fn new(model: &'a Model, prompt: &'a [TokenId], max_tokens: usize) -> Self {
         Self {
             model: &model.name,
@@ -95,7 +95,7 @@ pub(super) async fn complete(
             0 => -1,
             k => k as i64,
         },
-        // A signed 64-bit number there.
+        // The server's seed is a signed 64-bit number.
         seed: Some(ask.seed >> 1),
         stop: Some(&ask.stops),
         include_stop_str_in_output: Some(true),
@@ -121,13 +121,13 @@ pub(super) async fn complete(
     Completed { ids, logps, end, exact: true, reused: reused(&reply) }.checked(&reply)
 }
 
-/// The id of a token that is named by it.
+/// Parses a token's name, `token_id:` and the id.
 fn named(token: &Reply) -> Result<TokenId, Fault> {
     let id = token.text()?.strip_prefix(TOKEN_ID).and_then(|id| id.parse().ok());
     id.ok_or_else(|| token.bad("`token_id:` and a number"))
 }
 
-/// Prompt tokens from the cache, where the server counts them.
+/// Number of prompt tokens that the server had in its cache; 0 if it does not report it.
 fn reused(reply: &Reply) -> u64 {
     let details = reply.optional("usage").and_then(|u| u.optional("prompt_tokens_details"));
     details.and_then(|d| d.optional("cached_tokens")?.count().ok()).unwrap_or(0)
@@ -161,7 +161,7 @@ pub(super) async fn score(
     continuation: &[TokenId],
 ) -> Result<Scored, Fault> {
     let all = [prefix, continuation].concat();
-    // At least one token is always generated there.
+    // vLLM always generates at least one token.
     let body = Body { prompt_logprobs: Some(1), ..Body::new(model, &all, 1) };
     let value = server.post(COMPLETIONS, &body).await?;
     let reply = Reply::new(server.url(COMPLETIONS), &value);
@@ -175,8 +175,8 @@ pub(super) async fn score(
     Ok(scored)
 }
 
-/// Scores of a text or of ids by a model that classifies: one a label, raw or with the model's activation, which
-/// vLLM applies by itself.
+/// Scores of a text or of ids by a classification model, one per label: raw or, if `activated`, after the
+/// model's activation, which vLLM applies by default.
 pub(super) async fn classify(
     model: &Model,
     server: &Server,
@@ -191,7 +191,7 @@ pub(super) async fn classify(
     reply.field("data")?.only()?.field("probs")?.numbers()
 }
 
-/// Ids of a text, with the special tokens around it or without.
+/// Ids of a text; if `framed`, with the special tokens around it.
 pub(super) async fn encode(
     model: &Model,
     server: &Server,
@@ -202,7 +202,8 @@ pub(super) async fn encode(
     tokens(server, &body).await
 }
 
-/// Ids of a talk, after what the chat template is told, up to where the assistant begins.
+/// Ids of a chat in the server's template, with the system message and template values of `model.told`, up
+/// to the beginning of the assistant's answer.
 pub(super) async fn chat(
     model: &Model,
     server: &Server,
@@ -223,7 +224,7 @@ pub(super) async fn chat(
     tokens(server, &body).await
 }
 
-/// The reply of `/tokenize`; SGLang's has the same form.
+/// Sends a request to `/tokenize` and returns the ids. SGLang's reply has the same form.
 pub(super) async fn tokens(server: &Server, body: &Value) -> Result<Vec<TokenId>, Fault> {
     let value = server.post("/tokenize", body).await?;
     Reply::new(server.url("/tokenize"), &value).field("tokens")?.ids()

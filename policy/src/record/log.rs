@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Limits, Policy, PolicyError, Prompt, Request, Response};
 
-/// Version of the log.
+/// Version of the log's format.
 pub const LOG_VERSION: u32 = 1;
 
 /// Name of the log in the folder of a search.
@@ -21,7 +21,7 @@ pub const LOG_FILE: &str = "steps.jsonl";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LogRow {
-    /// The first line: the policy whose answers follow.
+    /// The first line: facts about the policy that gave the answers.
     Header(Header),
     /// The prompt of a problem.
     Prompt { key: String, text: String, ids: Vec<TokenId> },
@@ -33,7 +33,7 @@ pub(super) enum LogRow {
     Answer { key: String, response: Response },
 }
 
-/// The policy whose answers a log has.
+/// Facts about the policy that gave the answers of a log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) version: u32,
@@ -90,7 +90,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Reads the log at `path`.
+    /// Reads the log at `path`; a corrupted row is an error.
     pub(crate) fn open(path: &Path) -> Result<Self, PolicyError> {
         let (log, end) = Self::read_whole(path)?;
         match end.damage {
@@ -157,7 +157,7 @@ impl Log {
 
     fn take(&mut self, row: LogRow, offset: u64, length: usize) {
         match row {
-            // A second header adds nothing.
+            // A second header is ignored.
             LogRow::Header(_) => {}
             LogRow::Prompt { key, text, ids } => {
                 self.prompts.insert(key, Prompt { text, ids: ids.into() });

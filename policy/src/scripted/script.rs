@@ -42,7 +42,7 @@ pub(super) struct Line {
     /// Self-evaluation; `None` if unknown.
     #[serde(default)]
     pub(super) correct: Option<f64>,
-    /// Log-probability of each byte; `None`: a hash.
+    /// Log-probability of each byte; `None` if it is computed by a hash.
     #[serde(default)]
     pub(super) logp: Option<f32>,
 }

@@ -26,7 +26,7 @@ use crate::{Exemplar, PolicyError, PromptName, PromptOptions};
 
 /// Name of the prompt form's file in a checkpoint folder.
 pub const PROMPT_FILE: &str = "regrowth.json";
-/// Version of this file.
+/// Version of this file's format.
 const VERSION: u32 = 1;
 
 /// Prompt templates of one checkpoint.

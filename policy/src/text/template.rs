@@ -1,7 +1,7 @@
 //! Renders templates of prompts and chats with minijinja, set up to behave like transformers' Jinja, and
 //! with limits.
 //!
-//! Callers choose the template and its variables; messages and prompt forms are not known here.
+//! Callers choose the template and its variables; this file does not depend on messages or prompt forms.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -66,7 +66,7 @@ pub(super) fn check(template: &str, variables: &[&str]) -> Checked {
     found.min().map_or(Checked::Good, |(line, name)| Checked::Unknown { line, name })
 }
 
-/// Whether a template may use this variable.
+/// Whether a template refers to this variable.
 pub(super) fn uses(template: &str, variable: &str) -> bool {
     let environment = Environment::new();
     let parsed = environment.template_from_str(template);

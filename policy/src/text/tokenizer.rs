@@ -33,8 +33,8 @@ pub struct Tokenizer {
     chat_template: Option<String>,
 }
 
-/// State of `tokenizers::step_decode_stream`: the last ids, their text, and the number of ids that it
-/// covers.
+/// State of `tokenizers::step_decode_stream`: the last ids, their text, and the number of ids that the
+/// text covers.
 #[cfg(feature = "candle")]
 #[derive(Debug, Clone, Default)]
 pub(super) struct DecodeStream {
@@ -395,8 +395,8 @@ fn specials(settings: &Value, map: &Value) -> Specials {
     SPECIALS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect()
 }
 
-/// Marks tokens as special that the settings name as special. As in transformers, they are then matched as
-/// one token, whatever the tokenizer's file says. A text that is not a token is not added, because the
+/// Marks as special the tokens that the settings name as special. As in transformers, each is then matched
+/// as one token, whatever the tokenizer's file says. A text that is not a token is not added, because the
 /// model has no row for it.
 fn add_specials<'a>(
     inner: &mut tokenizers::Tokenizer,

@@ -307,7 +307,8 @@ fn the_same_bits_where_threads_share_a_shard() {
     for (name, checkpoint) in wide(dir.path()) {
         let c = &checkpoint.config;
         let slot = c.layers * 2 * c.kv_heads * c.head_dim * size_of::<f32>();
-        // Enough for one sequence of the full context, so for one shard, whatever the number of threads.
+        // Enough for one sequence of the full context and therefore for one shard only, with any number of
+        // threads.
         let one_shard = |threads, max_batch| LoadOptions {
             cache_bytes: Some((c.context + c.context / 2) * slot),
             ..options(threads, max_batch)
@@ -509,10 +510,11 @@ fn a_cache_that_is_too_small_is_said_once_with_the_numbers() {
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     let prefix = |i: u32| (1..40).map(|p| p % 30).chain([i]).collect::<Vec<u32>>();
     let ask = |i| candidates(call(&policy, propose(&prefix(i), 0..1)).unwrap()).usage;
-    // Two prompts alternate in a cache that holds one of them; they share all tokens but the last.
+    // The cache holds one prompt. These two share all tokens but the last, so no message is due.
     assert_eq!(ask(30).recomputed, 0);
     ask(31);
     assert!(SAID.lock().unwrap().is_empty());
+    // Two prompts that differ from the first token on alternate, so each evicts the other.
     let other = |i: u32| (i..39 + i).map(|p| 29 - p % 30).collect::<Vec<u32>>();
     let again: u64 = (0..20)
         .map(|i| candidates(call(&policy, propose(&other(i % 2), 0..1)).unwrap()).usage.recomputed)

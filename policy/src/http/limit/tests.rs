@@ -1,4 +1,4 @@
-//! The limit found at simulated servers.
+//! Tests of the limit with simulated servers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,11 +10,11 @@ use super::*;
 /// A server with continuous batching: all requests on its places advance together, the others wait.
 struct Simulated {
     places: usize,
-    /// Seconds of a step, for a number of requests on places.
+    /// Seconds of an engine step with this number of active requests.
     step: fn(usize) -> f64,
     /// Whether a request in ten is a judge's question of one token.
     mixed: bool,
-    /// By how much the time of a request differs beyond its tokens, as a share.
+    /// Random variation of a request's time that does not come from its tokens, as a share.
     jitter: f64,
 }
 
@@ -24,14 +24,14 @@ impl Simulated {
     }
 }
 
-/// What happened while requests were answered.
+/// Results of a simulation.
 struct Seen {
     limits: Vec<usize>,
     tokens_per_second: f64,
 }
 
 impl Seen {
-    /// The limit for most of the second half.
+    /// Median limit of the second half.
     fn found(&self) -> usize {
         let mut half = self.limits[self.limits.len() / 2..].to_vec();
         half.sort_unstable();
@@ -39,10 +39,10 @@ impl Seen {
     }
 }
 
-/// A client that always has something to ask.
+/// A client that always has further requests to send.
 struct Client {
     limit: ConcurrencyLimit,
-    /// A limit that is kept, to compare with.
+    /// A fixed limit for comparison; `None` if requests follow `limit`.
     fixed: Option<usize>,
     now: f64,
     asked: u64,
@@ -56,7 +56,7 @@ impl Client {
     fn ask(&mut self, server: &Simulated, answers: usize) -> Seen {
         let (begun, mut steps, mut tokens) = (self.now, 0.0, 0);
         let mut limits = vec![];
-        // Requests on places, by the step at which they end, in thousandths.
+        // Active requests, by the step at which they end, in thousandths of a step.
         let mut active: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
         for _ in 0..answers {
             let limit = self.fixed.unwrap_or(self.limit.get());
@@ -96,7 +96,7 @@ fn flat(_: usize) -> f64 {
     0.02
 }
 
-/// Half of the greatest throughput at 40 requests.
+/// Throughput is half of its maximum at 40 active requests.
 fn smooth(active: usize) -> f64 {
     0.02 + 0.0005 * active as f64
 }
@@ -126,7 +126,7 @@ fn latency_that_grows_while_throughput_does_stops_nothing() {
 
 #[test]
 fn a_limit_at_which_throughput_falls_is_left() {
-    // As where the cache of keys and values is too small for more than 96.
+    // As if the KV cache were too small for more than 96 requests.
     let thrashing = |active: usize| if active > 96 { 0.02 * active as f64 / 48.0 } else { 0.02 };
     let seen = Client::new(256).ask(&Simulated::with(1000, thrashing), 40_000);
     assert_eq!(seen.found(), 64);
@@ -176,12 +176,12 @@ fn trials_cost_little() {
 #[test]
 fn a_server_that_changes_is_followed() {
     let mut client = Client::new(256);
-    // The first for so long that trials have become rare.
+    // The first phase is so long that trials have become rare.
     for (places, answers) in [(128, 200_000), (16, 16_000), (128, 30_000)] {
         let seen = client.ask(&Simulated::with(places, flat), answers);
         assert_eq!(seen.found(), places, "after {answers} answers");
     }
-    // Slower all the same: as many are in flight.
+    // If the server only becomes slower, the best limit stays the same.
     let slower = Simulated::with(128, |active| 3.0 * flat(active));
     assert_eq!(client.ask(&slower, 60_000).found(), 128);
 }

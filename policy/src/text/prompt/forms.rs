@@ -1,7 +1,8 @@
 //! Named prompt forms, and forms in a user's file.
 //!
-//! Every form says in which format it wants the answer; the verifiers parse it. A form is one minijinja
-//! template with the variables of [`values`], so a file can do everything that a named form does.
+//! Forms ask for an answer format that the verifiers parse. `plain` has no such instruction, nor has `gsm8k`
+//! with worked examples or for a model that completes text. A form is one minijinja template with the
+//! variables of [`values`], so a file can do everything that a named form does.
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ use crate::{Exemplar, PolicyError, PromptName};
 /// Variables of a template.
 const VARIABLES: [&str; 6] = ["question", "choices", "labels", "kind", "shots", "chat"];
 
-/// Problem with its options on separate lines. `$of` is empty, or the variable of an example with a dot.
+/// Problem with its options on separate lines. `$of` is the prefix of the variables: empty for the problem,
+/// `s.` for a worked example.
 macro_rules! task {
     ($of:literal) => {
         concat!(
@@ -28,8 +30,8 @@ macro_rules! task {
     };
 }
 
-/// Instruction of `boxed`: the sentence of the authors of Qwen2.5-Math and DeepSeek-R1, in the user turn as
-/// the latter recommend.
+/// Instruction of `boxed`: the sentence of the authors of Qwen2.5-Math and DeepSeek-R1, in the user turn, as
+/// the authors of DeepSeek-R1 recommend.
 macro_rules! boxed {
     ($of:literal) => {
         concat!(
@@ -59,7 +61,8 @@ macro_rules! choice {
     };
 }
 
-/// A model that completes text begins its solution on the next line.
+/// Adds a line break after the prompt of a model that completes text, so that the solution begins on the
+/// next line.
 macro_rules! begun {
     ($($prompt:tt)*) => {
         concat!($($prompt)*, "{% if not chat %}\n{% endif %}")

@@ -18,7 +18,7 @@ pub(super) const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}
 /// Text before a question about grades if the judge sees a reference solution.
 const HINT: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}";
 
-/// Text before that question in a fresh prompt (the paper's form, our words).
+/// Text before the judge's question in a fresh prompt (the paper's form, our words).
 const RESTATED: &str = "A problem:\n{{ question }}\n\
     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
     Its solution so far:\n{{ solution }}";
@@ -36,7 +36,8 @@ const DIRECTION: [&str; 2] = [
      The answer is (",
 ];
 
-/// Placeholders for solution and question in a conversation whose rendering is split.
+/// Placeholders for solution and question in a conversation that is rendered to find the template's text
+/// around them.
 const SOLUTION: &str = "a solution so far";
 const QUESTION: &str = "a question about it";
 
@@ -223,7 +224,7 @@ mod tests {
             "<end><user>A reference solution:\n2\n\nIs the last step above correct? (A) Correct (B) \
              Incorrect<end><assistant>The answer is ("
         );
-        // With a question of one line, nothing is left to begin the assistant's answer.
+        // A question of one line has no separate last line that could begin the assistant's answer.
         form.judge = "Right? A or B:".into();
         assert_eq!(form.question("1 + 1 = 2", true, None).unwrap(), "\nRight? A or B:");
         assert_eq!(JudgeTurn::of("<user>a problem<end><user>a question about it<end>"), None);

@@ -32,7 +32,7 @@ fn fault(kind: u64) -> Answer {
     }
 }
 
-/// A slow vLLM that, once `broken` is set, fails at three of ten requests.
+/// A slow vLLM that fails three of ten requests once `broken` is set.
 fn failing(name: u64, pause: Duration, broken: &Arc<AtomicBool>) -> Mock {
     let vllm = dialects::vllm(Arc::new(script));
     let (asked, broken) = (AtomicU64::new(0), broken.clone());
@@ -120,8 +120,8 @@ fn a_request_that_fails_leaves_nothing_in_flight() {
 #[test]
 fn the_requests_in_flight_are_as_many_as_the_server_works_on() {
     let vllm = dialects::vllm(Arc::new(script));
-    // One request at a time, and each the slower the more wait: half the requests in flight give twice the
-    // throughput. Such a difference is seen on a busy machine, too.
+    // The server works on one request at a time, and each takes longer the more requests wait. So half the
+    // requests in flight give twice the throughput, a difference that shows on a busy machine, too.
     let (place, waiting) = (Mutex::new(()), AtomicU32::new(0));
     let mock = Mock::start(move |asked: &Asked| {
         if asked.path == "/v1/completions" {

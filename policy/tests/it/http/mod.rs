@@ -242,7 +242,7 @@ fn solutions_end_with_eos_and_at_the_budget() {
         assert_eq!(found[0].step.finish, Finish::Eos, "{name}");
         assert_eq!(found[0].step.text, "#### 2", "{name}");
         let last = found[0].step.ids.last();
-        // That server reports no EOS and does not list it.
+        // llama-cpp-python neither returns EOS nor reports its id.
         assert_eq!(last == Some(&EOS), name != "llama-cpp-python", "{name}");
     }
     for (name, mock) in dialects::all(|_, _| "x".repeat(99)) {
@@ -496,7 +496,7 @@ fn a_server_that_is_loading_its_model_is_waited_for() {
             if busy { Answer::Status(503, "Loading model") } else { answer(asked) }
         })
     };
-    // More attempts than a server gets that does not answer at all.
+    // More attempts than are made at a server that cannot be reached.
     let patient = ServerOptions { attempts: 4, ..options() };
     let met = |server: &Mock| {
         HttpPolicy::connect(&format!("{}/v1", server.address), &patient, &PromptOptions::default())
@@ -509,7 +509,7 @@ fn a_server_that_is_loading_its_model_is_waited_for() {
 #[test]
 fn a_server_that_hangs_is_left() {
     let mock = faulty(usize::MAX, || Answer::Late(Duration::from_secs(600)));
-    // Long enough for the requests while connecting, which are answered, on a busy machine.
+    // Long enough, even on a busy machine, for the requests during discovery, which are answered.
     let brief = ServerOptions { attempts: 1, timeout: Duration::from_secs(5), ..options() };
     let policy = HttpPolicy::connect(&mock.address, &brief, &PromptOptions::default()).unwrap();
     let error = call(&policy, Request::Propose(request("Q", Boundary::End))).unwrap_err();

@@ -288,7 +288,7 @@ fn a_named_model_needs_no_list_and_an_unnamed_one_is_asked_for() {
     let policy = meet(&mock, &named);
     assert_eq!(mock.asked("/v1/models").len(), 1);
     assert!(policy.identity().starts_with("openai:small@"), "{}", policy.identity());
-    // If the server is loading its model, connecting waits, because it requests no list of models first.
+    // Connecting also waits for a server that is loading its model if no list of models is requested.
     let left = AtomicUsize::new(3);
     let can = Hosted::default();
     let script: Arc<Script> = Arc::new(|_: &str, _| "x".into());
