@@ -1,9 +1,9 @@
-//! An append-only log of everything that a policy answered, and a policy that writes one.
+//! An append-only log of a policy's answers, and a policy that writes such a log.
 //!
 //! Given the same answers, a search sends the same requests. So a search that is run again with its log gets the
 //! same answers without the model, up to the request at which it was interrupted. The log has one JSON object per
-//! line, which is written in one call before the answer is passed on. If `kill -9` left the last line
-//! truncated, it is removed when the log is opened again.
+//! line. The line of an answer is written in one call before the answer is passed on. If `kill -9` left the
+//! last line truncated, it is removed when the log is opened again.
 
 mod log;
 
@@ -32,7 +32,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// A policy that logs every answer. Requests that the log already answers are not sent to the inner policy.
 pub struct Recording {
     inner: Arc<dyn Policy>,
-    /// Logs from before: the log at its path, and the previous log (see [`Self::rotate`]).
+    /// Logs that existed when this one was opened: the log at its path, and the previous log (see
+    /// [`Self::rotate`]).
     logs: Vec<Log>,
     damage: Option<String>,
     shared: Arc<Shared>,
@@ -80,7 +81,7 @@ impl Recording {
             );
             return Err(PolicyError::File { path: path.to_owned(), detail });
         }
-        // Remove what follows the last complete row: a truncated line, or data left by a power failure.
+        // Remove the data after the last complete row: a truncated line, or the result of a power failure.
         file.set_len(whole).map_err(|e| unwritten(path, &e))?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
@@ -133,7 +134,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Looks something up in the logs.
+    /// Returns the first value that `look` finds in the logs; `None` if no log has one.
     fn known<T>(
         &self,
         look: impl Fn(&Log) -> Result<Option<T>, PolicyError>,
@@ -141,8 +142,8 @@ impl Recording {
         self.logs.iter().find_map(|log| look(log).transpose()).transpose()
     }
 
-    /// Describes the corruption of the log when it was opened; `None` if there was none. The rows from
-    /// there on were dropped, and their requests are sent again.
+    /// Describes the corrupted row that was found when the log was opened; `None` if there was none. That
+    /// row and all rows after it were dropped, and their requests are sent again.
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
@@ -169,7 +170,7 @@ impl Shared {
         append(&mut file, row).map_err(|e| unwritten(&self.path, &e))
     }
 
-    /// Appends a row unless it was appended before.
+    /// Appends a row unless the same row was appended since the log was opened or rotated.
     fn append_once(&self, row: &LogRow) -> Result<(), PolicyError> {
         match self.written.insert(key_of(row)?) {
             true => self.append(row),
