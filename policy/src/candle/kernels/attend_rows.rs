@@ -324,6 +324,7 @@ fn softmax(scores: &mut [f32]) {
 /// Dot products of H query heads, `[H, D]`, with a key, each with 16 partial sums that are folded by halving: the
 /// same bits for any register width and number of heads.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "one index for registers and for values in memory")]
 fn dots<S: Simd, W: KvWord, const H: usize>(simd: S, q: &[f32], key: &[W]) -> [f32; H] {
     let (lanes, parts) = (S::F32_LANES, PARTIAL / S::F32_LANES);
     let (words, d) = (key.len(), key.len() * W::VALUES);
@@ -355,7 +356,7 @@ fn dots<S: Simd, W: KvWord, const H: usize>(simd: S, q: &[f32], key: &[W]) -> [f
             }
             half /= 2;
         }
-        dots[head] = simd.reduce_sum_f32s(sums[head][0]) + dots[head];
+        dots[head] += simd.reduce_sum_f32s(sums[head][0]);
     }
     dots
 }
