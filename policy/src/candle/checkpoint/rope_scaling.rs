@@ -138,7 +138,7 @@ impl Rope {
     }
 }
 
-/// The table of settings and the fields around it.
+/// The RoPE settings of a `config.json`: the nested table and the fields outside it.
 struct Settings<'a> {
     /// `rope_scaling` or `rope_parameters`.
     table: Option<&'a Value>,

@@ -147,7 +147,7 @@ impl CandlePolicy {
         }
     }
 
-    /// Builds a question that is appended to the searched prefix and step.
+    /// Builds a question that continues the searched prefix and the judged step.
     fn extending(&self, judge: &Judge, step: &str, ask: Ask<'_>) -> Result<Question, PolicyError> {
         let suffix = self.form.asking(step, ask, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();

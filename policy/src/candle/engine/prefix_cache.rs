@@ -43,8 +43,8 @@ pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
     vacant: Vec<CacheNode>,
     clock: u64,
-    /// Hashes of evicted continuations, for the statistics of recomputed tokens: of each evicted leaf, the token prefix
-    /// up to and including the leaf's first token.
+    /// Per evicted leaf, the hash of the token prefix that ends with the leaf's first token. Used only for
+    /// the statistics of recomputed tokens.
     evicted: HashSet<u64>,
 }
 
@@ -169,8 +169,8 @@ impl PrefixCache {
         self.evicted.insert(hash);
     }
 
-    /// Returns whether `ids` without its last token was once continued in the cache by that token, and this
-    /// continuation was evicted. May return false after many evictions.
+    /// Returns whether a token was once cached after a cached prefix and has been evicted. `ids` is the prefix
+    /// and that token. May return false after many evictions ([`MAX_EVICTED`]).
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
         !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }

@@ -26,8 +26,8 @@ use crate::text::tokenizer::Tokenizer;
 use crate::{PolicyError, Response};
 
 /// Token budget of an engine step, like vLLM's `max_num_batched_tokens`. A row is one token of a
-/// forward pass. Every decoding sequence takes one row, even beyond the budget; prefills get what
-/// earlier sequences leave.
+/// forward pass. Every decoding sequence takes one row, even beyond the budget; a prefill gets the
+/// part of the budget that the sequences before it leave.
 pub(crate) const MAX_BATCHED_TOKENS: usize = 256;
 
 /// State shared by all shards of an engine.
@@ -168,7 +168,8 @@ impl Shard {
         }
     }
 
-    /// Admits waiting requests, first come first served, while sequences and KV slots are left.
+    /// Admits waiting requests, first come first served, until the limit of sequences or of KV slots is
+    /// reached.
     fn admit(&mut self) {
         while let Some(state) = self.waiting.front_mut() {
             let in_flight = self.sequences.len() + self.awaiting_logits.width();
@@ -374,8 +375,8 @@ impl Shard {
         }
     }
 
-    /// Distributes the hidden states to their sequences (`ranges` are their rows), puts prefilled tokens
-    /// into the prefix cache, and continues requests whose prefill is complete.
+    /// Gives each sequence its rows of the hidden states (`ranges`, in the order of the sequences), puts
+    /// prefilled tokens into the prefix cache, and continues requests whose prefill is complete.
     fn process_outputs(&mut self, ranges: impl Iterator<Item = Range<usize>>, hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
         let mut finished = Vec::new();

@@ -44,7 +44,7 @@ pub struct Gguf {
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// Two values are equal if their paths are.
+/// Two GGUF files are equal if their paths are equal.
 impl PartialEq for Gguf {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path

@@ -87,7 +87,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// For example, `model.layers.0.self_attn.q_proj.weight` is `blk.0.attn_q.weight`.
+/// Returns a tensor's name in a GGUF file: for `model.layers.0.self_attn.q_proj.weight`, for example,
+/// `blk.0.attn_q.weight`.
 fn stored(name: &str) -> String {
     if let Some((_, stored)) = WHOLE.iter().find(|(known, _)| *known == name) {
         return (*stored).into();
