@@ -31,7 +31,7 @@ impl Shard {
         self.answer(id, Ok(Response::Judgement(judgement)));
     }
 
-    /// Scores the next `n` tokens of a continuation; `hidden` `[n, D]` has the hidden state before each.
+    /// Scores the next `n` tokens of a continuation; `hidden` `[n, D]` are the hidden states before them.
     /// Logits are computed for at most `max_sequences` rows at a time, as in sampling.
     pub(crate) fn score(&mut self, id: u64, hidden: &[f32]) -> Result<(), String> {
         let Some(RequestState { kind: Kind::Score { request, logps, greedy }, .. }) =

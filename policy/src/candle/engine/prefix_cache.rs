@@ -169,8 +169,8 @@ impl PrefixCache {
         self.evicted.insert(hash);
     }
 
-    /// Returns whether a token was once cached after a cached prefix and has been evicted. `ids` is the prefix
-    /// and that token. May return false after many evictions ([`MAX_EVICTED`]).
+    /// Returns whether a token was once cached after a cached prefix and has been evicted. `ids` is the
+    /// prefix followed by that token. May return false after many evictions ([`MAX_EVICTED`]).
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
         !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }

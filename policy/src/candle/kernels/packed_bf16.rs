@@ -32,7 +32,7 @@ const TILE: usize = DEPTH / 2 * COLUMNS;
 /// Rows of x in one tile; packed rows are padded with zeros to whole tiles.
 pub(super) const TILE_ROWS: usize = 16;
 
-/// Rows for which the portable kernel loads a weight once.
+/// Number of rows for which the portable kernel reuses a loaded weight.
 const ROWS: usize = 4;
 
 /// A weight matrix `[outputs, inputs]` in bf16, with an optional bias.
@@ -146,7 +146,8 @@ fn padded(inputs: usize) -> usize {
 }
 
 thread_local! {
-    /// Packed rows of a product. Kept, because a new allocation of this size costs zeroed pages.
+    /// Packed rows of a product. Kept for reuse, because the operating system zeroes the pages of a new
+    /// allocation of this size.
     static PACKED_ROWS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 

@@ -1,9 +1,9 @@
 //! Multiplies a few rows (tokens) by packed weights, for decoding.
 //!
-//! Weights are stored in panels of [`PANEL`] outputs, so that a product reads them once, in order, for any
-//! number of rows. Every output is one chain of fused multiply-adds over the inputs, first to last. So a
-//! row's result does not depend on the number of rows, on how threads share panels, or on the type in which
-//! the weights are stored ([`super::weight_word`]).
+//! Weights are stored in panels of [`PANEL`] outputs, so that a product reads them from memory once, in
+//! order, for any number of rows. Every output is one chain of fused multiply-adds over the inputs, first to
+//! last. So a row's result does not depend on the number of rows, on how threads share panels, or on the type
+//! in which the weights are stored ([`super::weight_word`]).
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -209,8 +209,8 @@ impl<T: WeightWord> Part<'_, T> {
         &self.weights.words[panel * size..][..size]
     }
 
-    /// Multiplies one row by all panels: several panels at a time, so that their chains do not wait for
-    /// each other.
+    /// Multiplies one row by all panels: several panels at a time, so that independent chains of
+    /// multiply-adds overlap.
     #[inline(always)]
     fn single<S: Simd>(&self, simd: S) {
         let mut panel = self.panels.start;
@@ -253,7 +253,7 @@ impl<T: WeightWord> Part<'_, T> {
         }
     }
 
-    /// Multiplies R rows, from `first` on, by one panel; FETCH prefetches the weights ahead.
+    /// Multiplies R rows, from `first` on, by one panel; if FETCH, prefetches the weights that follow.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const FETCH: bool>(
         &self,

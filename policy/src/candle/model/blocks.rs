@@ -80,7 +80,7 @@ fn path<'a>(group: &[TokenRow<'a>]) -> &'a [u32] {
 }
 
 /// Groups the rows of a forward pass into blocks. Returns the order of rows in which each block's rows are
-/// adjacent, and the blocks. `windows` are the windows of the layers, at least one.
+/// adjacent, and the blocks. `windows` has the window of each layer and is not empty.
 pub(crate) fn blocks(
     rows: &[TokenRow],
     windows: &[Option<usize>],
