@@ -1,4 +1,4 @@
-//! The identity of a policy: equal for checkpoints that answer alike, different for all others.
+//! The identity of a policy: equal for checkpoints that give the same answers, different for all others.
 //!
 //! Logs of searches and rounds are looked up by identity, so it covers everything that changes an answer:
 //! weights, shapes and switches, tokenizer, prompts, and the BOS and EOS ids. Threads, shards and batching

@@ -17,7 +17,7 @@ pub enum RopeScaling {
     None,
     /// Positions are divided by the factor.
     Linear {
-        /// At least 1.
+        /// Divisor of the positions, above 0.
         factor: f64,
     },
     /// Llama 3.1: low frequencies are divided, high ones are kept, with a ramp between them.

@@ -1,4 +1,4 @@
-//! Writes model folders, with their tokenizer files, so that no reader ever sees an incomplete folder.
+//! Writes model folders, with their tokenizer files, so that a folder is never seen half-written.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -2,9 +2,9 @@
 //!
 //! A shard is an engine thread with its own KV cache and prefix cache (not a tensor-parallel shard). In
 //! each engine step it admits requests, computes one token of every decoding sequence plus chunked prefill
-//! within the step's token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request
-//! gets bit-identical results whatever else is in the batch, because a token's result does not depend on
-//! the other tokens of the forward pass (batch invariance).
+//! within the step's token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. On the CPU, a
+//! request gets bit-identical results whatever else is in the batch, because a token's result does not
+//! depend on the other tokens of the forward pass (batch invariance). On a GPU, rounding may differ.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;

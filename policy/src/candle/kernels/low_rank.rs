@@ -66,7 +66,7 @@ impl Dropout {
     }
 }
 
-/// T rows, `in` and `out` columns, rank r.
+/// Sizes of the operands: T rows, `in` and `out` columns, rank r.
 #[derive(Clone, Copy)]
 struct Sizes {
     t: usize,

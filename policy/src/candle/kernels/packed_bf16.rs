@@ -29,7 +29,7 @@ const COLUMNS: usize = 16;
 /// Words of one tile of weights; a word holds a pair of inputs of one output.
 const TILE: usize = DEPTH / 2 * COLUMNS;
 
-/// Rows of x in one tile; packed rows are padded with zeros to whole tiles.
+/// Rows of x in one tile; the packed rows are padded to whole tiles.
 pub(super) const TILE_ROWS: usize = 16;
 
 /// Number of rows for which the portable kernel reuses a loaded weight.

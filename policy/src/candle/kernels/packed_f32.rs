@@ -59,7 +59,7 @@ impl<T: WeightWord> PackedF32<T> {
     }
 
     /// Packs the weights `[n, inputs]` (row-major, as in checkpoints) of the outputs from `first`
-    /// on. `T` must represent them.
+    /// on. `T` must represent them exactly.
     pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             let start = self.start(output);

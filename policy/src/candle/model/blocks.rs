@@ -9,7 +9,8 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::candle::model::forward::TokenRow;
 
-/// Maximum number of slots that a block of single rows gathers (a bound on memory).
+/// Maximum number of slots that a block of several single rows gathers (a bound on memory). A single path
+/// may be longer.
 pub(crate) const GATHERED: usize = 1 << 15;
 
 /// Rows whose attention is computed together.

@@ -26,8 +26,8 @@ type Tensors = BTreeMap<String, Tensor>;
 /// Merges the adapter of `source` into its base. Returns warnings about it.
 ///
 /// # Errors
-/// If a file is missing or corrupted, a field requires something that is not computed here, or a tensor
-/// does not fit the model.
+/// If a file is missing or corrupted, a field requires an unsupported computation, or a tensor does not fit
+/// the model.
 pub(crate) fn merge_adapter(
     source: &Source,
     model: &mut ModelConfig,

@@ -82,7 +82,8 @@ impl Adapter {
     /// and its initialisation must leave the base unchanged.
     ///
     /// # Errors
-    /// If a file is missing or corrupted, or the adapter also changes the base or other modules.
+    /// If a file is missing or corrupted, or the adapter holds more, such as DoRA magnitudes, biases or full
+    /// weights.
     pub fn read(source: &Source) -> Result<Self, PolicyError> {
         let fail = |detail: String| source.error(ADAPTER_CONFIG, detail);
         let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?).map_err(fail)?;
