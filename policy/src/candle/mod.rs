@@ -2,11 +2,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `checkpoint` | files, configuration, adapters, GGUF |
 //! | `kernels` | fused operations, packed weights, attention, packed batches |
+//! | `checkpoint` | files, configuration, adapters, GGUF |
 //! | `model` | the decoder: differentiable, and for inference on the CPU or a device |
 //! | `engine` | scheduler, sequences, prefix cache, sampler |
-//! | `reward_model` | checkpoints whose head scores: the engine with that head |
+//! | `reward_model` | reward models: the engine with a score head |
 //!
 //! Each module uses only the modules above it.
 

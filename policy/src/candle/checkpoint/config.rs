@@ -42,9 +42,9 @@ pub struct ModelConfig {
     pub rope_scaling: RopeScaling,
     /// Longest context in tokens.
     pub context: usize,
-    /// Maximum number of tokens that a row attends to, including itself, in layers with a sliding window.
+    /// Maximum number of tokens that a token attends to, including itself, in layers with a sliding window.
     pub sliding_window: Option<usize>,
-    /// Whether each layer has the sliding window; other layers attend to everything.
+    /// Whether each layer has the sliding window; the other layers attend to all earlier tokens.
     pub windowed: Vec<bool>,
     /// Bias on the q, k and v projections (Qwen2).
     pub qkv_bias: bool,
@@ -246,7 +246,7 @@ impl ModelConfig {
         expect(self.sliding_window != Some(0), "`sliding_window` is 0; expected at least 1")
     }
 
-    /// Replaces the layers by these ones, in this order (a layer may repeat), in `raw` as well.
+    /// Replaces the layers by the layers with these indices (an index may repeat), in `raw` as well.
     pub(crate) fn replicate(&mut self, order: &[usize]) {
         self.layers = order.len();
         self.windowed = order.iter().map(|layer| self.windowed[*layer]).collect();
@@ -268,7 +268,7 @@ impl ModelConfig {
         self.raw.insert("tie_word_embeddings".into(), false.into());
     }
 
-    /// Returns the maximum number of tokens that a row attends to in this layer, including itself; `None`
+    /// Returns the maximum number of tokens that a token attends to in this layer, including itself; `None`
     /// if the layer has no window.
     #[must_use]
     pub fn window(&self, layer: usize) -> Option<usize> {
@@ -286,8 +286,8 @@ impl ModelConfig {
         RopeTable::new(&self.inverse_frequencies(), self.context).scaled(self.rope_scaling.scale())
     }
 
-    /// Returns the dtype of the weights according to `dtype` (transformers 5) or `torch_dtype`; f32 if
-    /// neither is set or its value is another one.
+    /// Returns the dtype of the weights according to `dtype` (transformers 5) or `torch_dtype`: bf16 or f16;
+    /// f32 for any other value or if neither is set.
     #[must_use]
     pub fn dtype(&self) -> DType {
         let name = ["dtype", "torch_dtype"].iter().find_map(|key| self.raw.get(*key)?.as_str());

@@ -1,5 +1,5 @@
-//! Fields of a `config.json`: fields that are read, fields without effect on what is computed here, and
-//! fields that would change it and are refused unless their value is neutral.
+//! Fields of a `config.json`: fields that are read, fields without effect on the computation, and fields
+//! that would change the computation; the last are refused unless their value is neutral.
 //!
 //! The table for users is in `docs/checkpoints.md`.
 
@@ -66,7 +66,7 @@ const REFUSED: &[(&str, &[f64])] = &[
     ("n_routed_experts", &[0.0]),
 ];
 
-/// Refuses fields that would change what is computed.
+/// Refuses fields whose value would change the computation.
 pub(crate) fn check(raw: &Map<String, Value>) -> Result<(), String> {
     let neutral = |value: &Value, numbers: &[f64]| match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,4 +1,5 @@
-//! Model families that this engine supports, found by the names in a `config.json`.
+//! Model families that this engine supports, identified by `architectures` or `model_type` in a
+//! `config.json`.
 
 use serde_json::{Map, Value};
 

@@ -24,8 +24,8 @@ pub(crate) struct Footprint {
 }
 
 impl Footprint {
-    /// Computes the sizes for a checkpoint. Files that cannot be read are counted as f32; the error is
-    /// reported when they are read.
+    /// Computes the sizes for a checkpoint. If the headers of its files cannot be read, all tensors are
+    /// counted as f32; loading the weights reports the error.
     pub(crate) fn new(source: &Source, config: &ModelConfig) -> Self {
         let stored = stored(source, config).unwrap_or_default();
         let targets = source.is_adapter().then(|| targets(source)).flatten();
@@ -53,7 +53,7 @@ fn stored(source: &Source, config: &ModelConfig) -> Result<BTreeMap<String, DTyp
         let file = TensorFile::open(source, &file)?;
         for name in file.names() {
             let Some(dtype) = file.dtype(&name) else { continue };
-            // The tensor names of a model saved without its head lack this prefix.
+            // If a model was saved without its head, its tensor names lack the prefix `model.`.
             stored.insert(format!("model.{name}"), dtype);
             stored.insert(name, dtype);
         }

@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::candle::kernels::for_chunks;
 
-/// Number of values that are widened at a time when all values of a tensor are read.
+/// Number of values that are converted to f32 at a time when all values of a tensor are read.
 pub(crate) const CHUNK: usize = 1 << 20;
 
 /// Dtypes of tensors in memory.
@@ -12,8 +12,8 @@ pub(crate) const CHUNK: usize = 1 << 20;
 pub(crate) enum Held {
     /// All tensors in f32, whatever the dtype in the file, because training changes them.
     F32,
-    /// Matrices in bf16 and f16 keep their dtype, everything else is f32. Inference widens the matrices
-    /// when it multiplies.
+    /// Matrices in bf16 and f16 keep their dtype, everything else is f32. Inference converts the matrices to
+    /// f32 when it multiplies.
     AsStored,
 }
 

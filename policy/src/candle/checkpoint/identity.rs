@@ -1,8 +1,9 @@
-//! The identity of a policy: equal for checkpoints that answer alike, different for all others.
+//! The identity of a policy: equal for checkpoints that give the same answers, different for all others.
 //!
 //! Logs of searches and rounds are looked up by identity, so it covers everything that changes an answer:
-//! weights, shapes and switches, tokenizer, prompts, and the ids that begin and end prompts. The engine is
-//! not covered, because all engines give the same answers.
+//! weights, shapes and switches, tokenizer, prompts, and the BOS and EOS ids. Threads, shards and batching
+//! are not covered, because they do not change answers on the CPU. If the engine computes in bf16, in int8 or on a
+//! GPU, it appends a suffix to the identity.
 
 use regrowth_datasets::stream_key;
 

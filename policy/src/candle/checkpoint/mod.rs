@@ -1,8 +1,8 @@
 //! Reads and writes checkpoints: folders in Hugging Face layout, GGUF files, PEFT adapters.
 //!
 //! [`Source`] finds the files, [`ModelConfig`] holds the shapes, and [`Checkpoint`] holds the weights that
-//! were read. Only files and shapes are handled here; the models that compute with them are in
-//! [`super::model`].
+//! were read. The models that compute with them are in [`super::model`]; only the update of a LoRA projection
+//! ([`LowRank`]) is computed here.
 
 pub(crate) mod adapter;
 pub(crate) mod config;

@@ -17,7 +17,7 @@ pub enum RopeScaling {
     None,
     /// Positions are divided by the factor.
     Linear {
-        /// At least 1.
+        /// Divisor of the positions, above 0.
         factor: f64,
     },
     /// Llama 3.1: low frequencies are divided, high ones are kept, with a ramp between them.
@@ -138,7 +138,7 @@ impl Rope {
     }
 }
 
-/// The table of settings and the fields around it.
+/// The RoPE settings of a `config.json`: the nested table and the fields outside it.
 struct Settings<'a> {
     /// `rope_scaling` or `rope_parameters`.
     table: Option<&'a Value>,

@@ -1,5 +1,5 @@
-//! Sources of the files of a checkpoint: a folder in Hugging Face layout, a GGUF file, this program, or a
-//! PEFT adapter on top of one of them.
+//! Sources of the files of a checkpoint: a folder in Hugging Face layout, a GGUF file, the model embedded in
+//! this program, or a PEFT adapter on top of one of them.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::candle::checkpoint::names::{ADAPTER_CONFIG, INDEX, WEIGHTS};
 use crate::candle::checkpoint::spec;
 use crate::text::Files;
 
-/// An open file whose parts can be read.
+/// An open file of a checkpoint, for reading at any position.
 pub(crate) enum Opened {
     /// A file embedded in this program.
     Memory(&'static [u8]),

@@ -1,4 +1,4 @@
-//! Writes folders that are never seen half-written, with the tokenizer files that belong to a model.
+//! Writes model folders, with their tokenizer files, so that a folder is never seen half-written.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -24,8 +24,8 @@ const COMPANIONS: [&str; 11] = [
     "regrowth.json",
 ];
 
-/// Writes the folder `dir`: the companion files of `origin`, and the files that `write` adds to the folder
-/// that it is given. An existing folder is replaced once everything is on disk.
+/// Writes the folder `dir`: the companion files of `origin` and the files that `write` creates. `write` gets
+/// the path of a temporary folder, which replaces `dir` once everything is on disk.
 pub(crate) fn replace_folder(
     dir: &Path,
     origin: &Source,

@@ -1,7 +1,7 @@
 //! Reads tensors of a safetensors file one at a time, and writes safetensors files.
 //!
-//! A file is read by its header (the list of tensors), without reference to a model. Besides the tensors
-//! that the caller keeps, only the tensor being read is in memory, whatever the size of the file.
+//! The header of a file lists its tensors, so no model configuration is needed to read it. Besides the
+//! tensors that the caller keeps, only the tensor being read is in memory, whatever the size of the file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

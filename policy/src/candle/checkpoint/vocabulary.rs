@@ -1,6 +1,5 @@
-//! Reads the tokenizer of a checkpoint and checks it against the embedding.
-//!
-//! Here the tokenizer's vocabulary meets the token ids of the configuration.
+//! Reads the tokenizer of a checkpoint and checks it against the embedding: every token id must be below
+//! `vocab_size` of `config.json`.
 
 use serde_json::Value;
 

@@ -105,8 +105,8 @@ fn read_files(
     }
 }
 
-/// Whether the weight files have an output head. False if a file cannot be read; the error is reported when
-/// its weights are read.
+/// Whether the weight files have an output head. False if a file cannot be read; loading the weights reports
+/// the error.
 pub(crate) fn holds_head(source: &Source) -> bool {
     let held =
         |file: &String| TensorFile::open(source, file).is_ok_and(|file| file.shape(HEAD).is_some());
@@ -205,7 +205,8 @@ impl Reading<'_> {
     fn file(&mut self, file: &str) -> Result<(), PolicyError> {
         let mut file = TensorFile::open(self.source, file)?;
         for name in file.names() {
-            // The tensor names of a model saved without its head lack this prefix; transformers adds it.
+            // If a model was saved without its head, its tensor names lack the prefix `model.`; transformers
+            // adds it.
             let prefixed = format!("model.{name}");
             let own = if self.wanted.contains_key(&prefixed) { &prefixed } else { &name };
             let Some(expected) = self.wanted.get(own) else {

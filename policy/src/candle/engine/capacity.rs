@@ -1,4 +1,5 @@
-//! Memory that an engine needs and how its shards divide it, computed from the configuration alone.
+//! Memory that an engine needs and how its shards divide it, computed from the configuration and the headers
+//! of the weight files.
 //!
 //! No weights are read and nothing is allocated here.
 
@@ -30,7 +31,7 @@ const TOKENIZER: u64 = 8;
 const PROGRAM: [u64; 2] = [40 << 20, 5 << 20];
 
 /// Tokens that the KV cache holds by default if memory allows: 64 trees in flight with a prompt and a
-/// thousand sampled tokens each, and as many tokens again that are not evicted yet.
+/// thousand sampled tokens each, plus the same number of older tokens that stay cached.
 const CACHED_TOKENS: usize = 1 << 17;
 
 /// Smallest and largest default size of the KV cache, in bytes.
@@ -90,10 +91,10 @@ impl Capacity {
 }
 
 impl CandlePolicy {
-    /// Returns the memory that an engine for this checkpoint will need, from its configuration alone.
+    /// Returns the memory that an engine for this checkpoint will need, without reading the weights.
     ///
     /// # Errors
-    /// If the configuration is missing or malformed.
+    /// If the configuration is missing or malformed, or the tokenizer is missing.
     pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
         let mut config = ModelConfig::parse_any(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
@@ -152,7 +153,7 @@ fn packed_bytes(dtype: Dtype, weights: usize) -> u64 {
     (dtype.bytes() * weights + scales) as u64
 }
 
-/// Returns the bytes per number of keys and values on the CPU.
+/// Returns the size in bytes of one number of a stored key or value on the CPU.
 fn bytes_on_cpu(dtype: Dtype) -> usize {
     match dtype {
         Dtype::Bf16 | Dtype::Int8 => Dtype::Bf16.bytes(),

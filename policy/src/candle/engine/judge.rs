@@ -1,6 +1,6 @@
 //! Reads judgements, scores and hidden states from the last hidden states of a prefill.
 //!
-//! A judgement is made of the probabilities of a few labels after a question. A score is the
+//! A judgement is computed from the probabilities of a few labels after a question. A score is the
 //! log-probability of each token of a continuation. The wording of questions is in [`crate::text`].
 
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ use crate::candle::engine::sequence::Sequence;
 use crate::{HiddenState, Judgement, LabelMass, Response, Scores};
 
 impl Shard {
-    /// Reads the probabilities of the labels from log-probabilities `[V]`. Then asks the next question or
+    /// Reads the probabilities of the labels from log-probabilities `[V]`. Then starts the next question or
     /// answers the request.
     pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, logps: &[f32]) {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
@@ -31,7 +31,7 @@ impl Shard {
         self.answer(id, Ok(Response::Judgement(judgement)));
     }
 
-    /// Scores the next tokens of a continuation from the hidden states `[n, D]` of the tokens before them.
+    /// Scores the next `n` tokens of a continuation; `hidden` `[n, D]` are the hidden states before them.
     /// Logits are computed for at most `max_sequences` rows at a time, as in sampling.
     pub(crate) fn score(&mut self, id: u64, hidden: &[f32]) -> Result<(), String> {
         let Some(RequestState { kind: Kind::Score { request, logps, greedy }, .. }) =

@@ -1,6 +1,6 @@
 //! Computes the logits of all waiting sequences in one matrix product with the output head.
 //!
-//! The head is the largest matrix of a small model, and a product reads all of it, for one row as for a
+//! The head is the largest matrix of a small model, and a product reads all of it, whether for one row or a
 //! hundred. So decoding sequences, requests whose prefill is complete and judge questions share one
 //! product.
 
@@ -20,7 +20,7 @@ pub(crate) struct AwaitingLogits {
 }
 
 impl AwaitingLogits {
-    /// Number of sequences that may result: one for each candidate or judge question.
+    /// Maximum number of sequences after sampling: one for each candidate or judge question.
     pub(crate) fn width(&self) -> usize {
         let of = |sequence: &Sequence| match &sequence.role {
             Role::Decode(candidates) => candidates.len(),

@@ -42,10 +42,11 @@ pub struct CandlePolicy {
 }
 
 impl CandlePolicy {
-    /// Starts an engine over a checkpoint.
+    /// Starts an engine over a checkpoint. The weights are in memory twice while the caller keeps
+    /// `checkpoint`; [`Self::taking`] avoids this.
     ///
     /// # Errors
-    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    /// If the tokenizer or prompt files do not fit, or a thread cannot be started.
     pub fn new(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
         Self::taking(checkpoint.clone(), options)
     }
@@ -55,7 +56,7 @@ impl CandlePolicy {
     /// a copy.
     ///
     /// # Errors
-    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    /// If the tokenizer or prompt files do not fit, or a thread cannot be started.
     pub fn taking(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
         Self::over(checkpoint, options, |config, tensors, capacity| {
             models(config, tensors, capacity, options)
@@ -146,15 +147,15 @@ impl CandlePolicy {
         }
     }
 
-    /// Builds a question that is appended to the searched prefix and step.
+    /// Builds a question that continues the searched prefix and the judged step.
     fn extending(&self, judge: &Judge, step: &str, ask: Ask<'_>) -> Result<Question, PolicyError> {
         let suffix = self.form.asking(step, ask, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
         self.asked(base, &suffix, ask)
     }
 
-    /// Tokenises a question. A question without tokens is refused: its labels would be read from the logits
-    /// after the step instead.
+    /// Tokenises a question. A question without tokens is refused, because its labels would be read from the
+    /// logits after the step.
     fn asked(
         &self,
         base: Vec<TokenId>,

@@ -1,5 +1,5 @@
-//! Samples the candidates of `Propose` requests. Candidates with equal tokens so far share one
-//! sequence, which is forked where they differ.
+//! Samples the candidates of `Propose` requests. Candidates whose tokens so far are equal share one
+//! sequence; it is forked at the first token that differs.
 //!
 //! Candidates that share a sequence share its row of logits; each samples from it with its own
 //! random generator. The scheduler computes the hidden states.

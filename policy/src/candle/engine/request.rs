@@ -23,13 +23,14 @@ pub(crate) struct RequestState {
 
 /// The kind of request, with its results so far.
 pub(crate) enum Kind {
-    /// `done` holds the finished candidates by index. `started` candidates were started so far, at most
-    /// `wave` at a time.
+    /// `done` holds the finished candidates by index. `started` is the number of candidates started so far,
+    /// at most `wave` at a time.
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
     /// `ask` holds the questions left, `answers` the answers so far. `restated`: whether each question has
     /// a fresh prompt that restates problem and solution.
     Judge { ask: Vec<Question>, answers: Vec<Option<Vec<LabelMass>>>, restated: bool },
-    /// One prefill. Log-probabilities of the tokens so far, and whether each token is the most likely one.
+    /// One prefill. `logps` and `greedy` hold, for each token scored so far, its log-probability and whether
+    /// it is the most likely token.
     Score { request: Score, logps: Vec<f32>, greedy: Vec<bool> },
     /// One prefill, which ends at the token whose hidden state is returned.
     Hidden { request: Hidden },
@@ -129,8 +130,8 @@ impl RequestState {
         }
     }
 
-    /// Shrinks the request to fit a KV cache of `slots` tokens that it has to itself, by sampling fewer
-    /// candidates at once. The answer is the same but takes longer.
+    /// Makes the request fit an otherwise empty KV cache of `slots` tokens by sampling fewer candidates at
+    /// once. The answer is the same but takes longer.
     ///
     /// # Errors
     /// If not even one sequence fits.

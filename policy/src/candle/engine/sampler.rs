@@ -1,7 +1,7 @@
 //! Samples a token from a row of logits, greedily or with a candidate's own random generator.
 //!
 //! The log-probability recorded with a token is always the model's own at temperature 1, whatever
-//! temperature and truncation the token was sampled with.
+//! temperature, top-k, top-p and min-p the token was sampled with.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +18,7 @@ pub(crate) struct Drawn {
     pub(crate) logp: f32,
 }
 
-/// Turns logits into log-probabilities in place. Returns `false` if a logit is NaN or infinite. Minus
+/// Turns logits into log-probabilities in place. Returns `false` if a logit is NaN or plus infinity. Minus
 /// infinity is allowed: such a token is never sampled.
 pub(crate) fn normalise(logits: &mut [f32]) -> bool {
     log_softmax_row(logits);

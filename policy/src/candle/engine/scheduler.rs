@@ -2,9 +2,9 @@
 //!
 //! A shard is an engine thread with its own KV cache and prefix cache (not a tensor-parallel shard). In
 //! each engine step it admits requests, computes one token of every decoding sequence plus chunked prefill
-//! within the step's token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request
-//! gets bit-identical results whatever else is in the batch, because a token's result does not depend on
-//! the other tokens of the forward pass (batch invariance).
+//! within the step's token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. On the CPU, a
+//! request gets bit-identical results whatever else is in the batch, because a token's result does not
+//! depend on the other tokens of the forward pass (batch invariance). On a GPU, rounding may differ.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -26,8 +26,8 @@ use crate::text::tokenizer::Tokenizer;
 use crate::{Dtype, LoadOptions, PolicyError, Response};
 
 /// Token budget of an engine step, like vLLM's `max_num_batched_tokens`. A row is one token of a
-/// forward pass. Every decoding sequence takes one row, even beyond the budget; prefills get what
-/// earlier sequences leave.
+/// forward pass. Every decoding sequence takes one row, even beyond the budget; a prefill gets the
+/// part of the budget that the sequences before it leave.
 pub(crate) const MAX_BATCHED_TOKENS: usize = 256;
 
 /// State shared by all shards of an engine.
@@ -172,7 +172,8 @@ impl Shard {
         }
     }
 
-    /// Admits waiting requests, first come first served, while sequences and KV slots are left.
+    /// Admits waiting requests, first come first served, until the limit of sequences or of KV slots is
+    /// reached.
     fn admit(&mut self) {
         while let Some(state) = self.waiting.front_mut() {
             let in_flight = self.sequences.len() + self.awaiting_logits.width();
@@ -378,8 +379,8 @@ impl Shard {
         }
     }
 
-    /// Distributes the hidden states to their sequences (`ranges` are their rows), puts prefilled tokens
-    /// into the prefix cache, and continues requests whose prefill is complete.
+    /// Gives each sequence its rows of the hidden states (`ranges`, in the order of the sequences), puts
+    /// prefilled tokens into the prefix cache, and continues requests whose prefill is complete.
     fn process_outputs(&mut self, ranges: impl Iterator<Item = Range<usize>>, hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
         let mut finished = Vec::new();

@@ -104,8 +104,8 @@ impl Sequence {
         }
     }
 
-    /// Returns the request whose usage counters include the sequence's next tokens; the first one if candidates
-    /// of several requests share the sequence.
+    /// Returns the request whose usage counters include the sequence's next tokens; the first one if
+    /// candidates of several requests share the sequence.
     pub(crate) fn charged_request(&self) -> Option<u64> {
         match &self.role {
             Role::Prefill(prefill) => Some(prefill.request),

@@ -1,6 +1,6 @@
 //! Top-k, top-p and min-p: selects the tokens that may be sampled from a row of log-probabilities.
 //!
-//! Each of the three keeps the first tokens of the row in descending order of probability (ties by token
+//! Each of the three keeps a prefix of the row's tokens sorted by descending probability (ties by token
 //! id), so the tokens that pass all three are the shortest of the three prefixes. The result is the same as
 //! after sorting the whole row, but only the kept part is sorted. Sampling itself is in
 //! [`sampler`](super::sampler).
@@ -55,8 +55,8 @@ struct Ranked<'a> {
 }
 
 impl<'a> Ranked<'a> {
-    /// Collects the tokens of a row that may be kept. Left out are tokens below min-p, and unlikely tokens
-    /// whose total probability is less than what top-p leaves out.
+    /// Collects the tokens of a row that may be kept. Tokens below min-p are left out, and so are unlikely
+    /// tokens whose total probability is less than the share `1 - top_p` that top-p discards.
     fn new(logps: &'a [f32], sampling: &Sampling, top: f32) -> Self {
         let chunk = if sampling.top_k == 0 { CHUNK } else { sampling.top_k };
         let n = logps.len();
@@ -90,7 +90,8 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// Returns the logarithm of a weight below which none of the `n` tokens is kept, or -inf.
+/// Returns the logarithm of a weight below which none of the `n` tokens is kept; -inf if there is no such
+/// bound.
 fn floor(sampling: &Sampling, n: usize) -> f32 {
     /// Far larger than the rounding error of the logarithm of a weight in single precision.
     const MARGIN: f32 = 1e-3;
@@ -98,8 +99,8 @@ fn floor(sampling: &Sampling, n: usize) -> f32 {
     const SHARE: f32 = 1e-4;
     let left_out = 1.0 - sampling.top_p;
     if sampling.top_k > 0 && left_out > 0.0 {
-        // The total of which top-p keeps a share is the sum over the k most likely tokens, including those
-        // below min-p. So none may be left out here.
+        // After top-k, top-p keeps a share of the sum over the k most likely tokens, including those below
+        // min-p. So no token may be left out here.
         return f32::NEG_INFINITY;
     }
     // The weights sum to at least 1, the weight of the most likely token. `n` tokens with weights below

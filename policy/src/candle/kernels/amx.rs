@@ -1,4 +1,4 @@
-//! Products of bf16 tiles with f32 sums on Intel's AMX, if the CPU and the kernel support it.
+//! Products of bf16 tiles with f32 sums on Intel's AMX, if the CPU and the operating system support it.
 //!
 //! `TDPBF16PS` is specified bit for bit (Intel SDM, volume 2): within a tile of [`DEPTH`] inputs, one chain
 //! of fused multiply-adds runs over the even inputs and one over the odd ones, and their sum is added to
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use super::packed_bf16::{DEPTH, TILE_ROWS};
 use super::panels::PANEL;
 
-/// Results of two tiles of rows with a panel, `[32, PANEL]`.
+/// Products of two tiles of rows with one panel, `[32, PANEL]`.
 type Results = [f32; 2 * TILE_ROWS * PANEL];
 
 /// The configured tile registers of this thread; released on drop. Not `Send`, because the configuration
@@ -29,7 +29,7 @@ struct Configuration {
 }
 
 impl Tiles {
-    /// Configures the tiles; `None` if the CPU or the kernel does not support them.
+    /// Configures the tiles; `None` if the CPU or the operating system does not support them.
     pub(super) fn new() -> Option<Self> {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
         if !*AVAILABLE.get_or_init(|| supported() && permitted()) {
@@ -44,8 +44,8 @@ impl Tiles {
         };
         configuration.bytes_per_row[..8].fill(64);
         configuration.rows[..8].fill(TILE_ROWS as u8);
-        // SAFETY: the instruction exists and the kernel lets this process use it, checked above; it
-        // reads 64 bytes of a valid configuration.
+        // SAFETY: the instruction exists and the operating system lets this process use it, checked
+        // above; it reads 64 bytes of a valid configuration.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack)) };
         Some(Self(PhantomData))
     }
@@ -175,7 +175,7 @@ fn supported() -> bool {
     saved & TILE_STATE == TILE_STATE
 }
 
-/// Requests permission to use the tiles, which Linux requires since 5.16; for all threads of the process.
+/// Requests permission from Linux (required since 5.16) to use the tiles, for all threads of the process.
 fn permitted() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const TILE_DATA: libc::c_long = 18;

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::kv_word::KvWord;
 use super::simd::{exp, max, sum};
 
-/// Rows per group. Candidates of one node are adjacent rows, and a node rarely has more candidates.
+/// Rows per group. Candidates of one node are adjacent rows, and a node rarely has more than this many.
 const GROUP: usize = 8;
 
 /// Positions per tile. It is so small that the keys and values read for one head are still in the L1 data

@@ -11,11 +11,11 @@ use super::gemm::{Matrix, multiply, product};
 use super::simd::{dispatch, dot, exp, max, sum};
 use crate::candle::PackedLayout;
 
-/// Rows per block: enough rows for efficient products, and few enough that little of the computed scores is
-/// masked because it lies ahead of a row.
+/// Rows per block: enough rows for efficient products, and few enough that the causal mask hides only a
+/// small part of the computed scores.
 const BLOCK: usize = 64;
 
-/// Properties of the batch.
+/// Layout, head size and window of a batch.
 pub(super) struct Rows<'a> {
     /// Which rows attend to which.
     pub(super) layout: &'a PackedLayout,

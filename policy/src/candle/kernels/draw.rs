@@ -1,13 +1,13 @@
 //! Samples an index from a row of log-probabilities, with sums over blocks that vectorise.
 //!
-//! The caller provides the random number and has applied any truncation.
+//! The caller provides the random number and has applied top-k, top-p and min-p, if set.
 
 use super::simd::{dispatch, exp, max, sum};
 
 /// Number of values that are summed together.
 const BLOCK: usize = 64;
 
-/// A row to sample from any number of times: its weights `e^(l / temperature)`, summed by blocks.
+/// A row of weights `e^(l / temperature)`, summed by blocks, from which any number of indices can be sampled.
 pub(crate) struct RowWeights<'a> {
     logps: &'a [f32],
     temperature: f32,
@@ -79,8 +79,8 @@ pub(crate) fn pick(weights: &[f64], mut rest: f64) -> (usize, f64) {
     (last, rest)
 }
 
-/// Returns `e^((l - top) / temperature)` of at most [`BLOCK`] values; 0 if that is negligible, and 0 as
-/// padding.
+/// Returns `e^((l - top) / temperature)` of at most [`BLOCK`] values; negligible weights are 0, and the block
+/// is padded with 0.
 #[inline(always)]
 fn weights(logps: &[f32], top: f32, temperature: f32) -> [f32; BLOCK] {
     let mut block = [0f32; BLOCK];

@@ -9,14 +9,14 @@ use super::gemm::{Matrix, product};
 use super::packed_bf16::PackedBf16;
 use super::{for_chunks, values, with_values};
 
-/// Rows that are widened at a time during packing.
+/// Number of weight rows converted to f32 at a time during packing.
 const ROWS: usize = 256;
 
 /// A weight `[outputs, inputs]` that is not trained.
 #[derive(Clone)]
 pub(crate) enum Frozen {
-    /// Multiplied in f32. The checkpoint's tensor keeps its dtype in memory; a tensor in 16 bits is widened
-    /// for each product, which gives bit-identical results.
+    /// Multiplied in f32. The checkpoint's tensor keeps its dtype in memory; a 16-bit tensor is converted to
+    /// f32 for each product, which gives bit-identical results.
     F32(Tensor),
     /// Multiplied in bf16 (see [`super::packed_bf16`]): both operands of a product are rounded, sums are
     /// f32.
@@ -31,8 +31,8 @@ pub(crate) struct Bf16Pair {
 }
 
 impl Bf16Pair {
-    /// Returns the transposed weight. It has the same rounded values as `forward`, so that the gradient
-    /// belongs to the function of the forward pass.
+    /// Returns the transposed weight. It has the same rounded values as `forward`, so the result is the
+    /// gradient of the function that the forward pass computes.
     fn backward(&self) -> &PackedBf16 {
         self.backward.get_or_init(|| {
             let (outputs, inputs) = (self.forward.outputs(), self.forward.inputs());
@@ -61,7 +61,7 @@ impl Frozen {
     /// Packs a weight in bf16.
     ///
     /// # Errors
-    /// When it is no matrix on the CPU.
+    /// If `weight` is not a matrix on the CPU.
     pub(crate) fn bf16(weight: &Tensor) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
         let mut forward = PackedBf16::zeros(outputs, inputs, None);
@@ -81,7 +81,8 @@ impl Frozen {
         }
     }
 
-    /// Returns the weight for several successive products: widened once to f32 if it is multiplied in f32.
+    /// Prepares the weight for several successive products: a 16-bit weight that is multiplied in f32 is
+    /// converted to f32 once.
     pub(crate) fn widened(&self) -> Result<Cow<'_, Self>> {
         match self {
             Self::F32(weight) if weight.dtype() != DType::F32 => {

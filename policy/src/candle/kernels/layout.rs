@@ -26,7 +26,7 @@ impl PackedLayout {
     /// Appends a segment of `len` rows after `parent` (or as a root) and returns its index.
     ///
     /// # Panics
-    /// When `parent` is not an index returned before.
+    /// If `parent` was not returned by an earlier call.
     pub fn push(&mut self, parent: Option<usize>, len: usize) -> usize {
         let start = self.positions.len();
         let offset = parent.map_or(0, |p| {

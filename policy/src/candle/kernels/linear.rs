@@ -1,14 +1,14 @@
 //! `x w^T` with its backward pass, on the current rayon pool.
 //!
-//! candle's own product chooses its number of threads from the environment, and leaves a transposition to
-//! the backward pass. This one uses the pool in which it runs, as every operation here does.
+//! candle's own product takes its number of threads from the environment, and its backward pass needs an
+//! extra transposition. This one runs on the current rayon pool, like every kernel in this folder.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::gemm::{Matrix, product};
 use super::{values, with_values};
 
-/// x `[T, in]` times w `[out, in]` transposed: `[T, out]`.
+/// Computes `x w^T`: x `[T, in]`, w `[out, in]`, result `[T, out]`.
 pub(crate) fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() { x.contiguous()?.apply_op2(w, Fused) } else { plain(x, w) }
 }
@@ -55,8 +55,8 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// Returns the gradient of one operand, computed by `make(grad, other operand)`. Frozen weights and data
-/// need no gradient, which saves a third of the work each.
+/// Returns the gradient of the operand `of`, computed by `make(grad, other operand)`; `None` if it needs no
+/// gradient, as frozen weights and input data. Each gradient left out saves a third of the work.
 fn gradient(
     of: &Tensor,
     other: &Tensor,

@@ -1,8 +1,8 @@
 //! A frozen projection with a low-rank update, as one operation (LoRA, arXiv:2106.09685, section 4.1).
 //!
-//! As separate operations, the graph would hold the output four times: the products of weight and of
-//! update, the scaled update, and the sum. One operation holds it once; the intermediate `[T, r]` is
-//! recomputed in the backward pass.
+//! With separate operations, the graph would hold four tensors of the output's size: the product with the
+//! weight, the product with the update, the scaled update, and the sum. One operation holds only the output;
+//! the intermediate `[T, r]` is recomputed in the backward pass.
 
 use std::borrow::Cow;
 
@@ -57,7 +57,7 @@ fn plain(
 }
 
 impl Dropout {
-    /// Inverted dropout: 0 with probability `p`, else `1 / (1 - p)`.
+    /// Returns `n` factors of inverted dropout: 0 with probability `p`, else `1 / (1 - p)`.
     fn mask(self, n: usize) -> Vec<f32> {
         use rand::RngExt;
         let mut rng = regrowth_datasets::keyed_rng(self.key, &[b"dropout"]);
@@ -66,7 +66,7 @@ impl Dropout {
     }
 }
 
-/// T rows, `in` and `out` columns, rank r.
+/// Sizes of the operands: T rows, `in` and `out` columns, rank r.
 #[derive(Clone, Copy)]
 struct Sizes {
     t: usize,

@@ -5,9 +5,9 @@
 //! inference: attention of single rows over KV slots ([`attend_rows`]), products with packed weights,
 //! sampling.
 //!
-//! The fused implementation runs on the CPU. Other devices use the plain one, with which the tests compare
-//! the fused one. candle-nn's fused norm, RoPE and softmax are not used in training: they have no backward
-//! pass and cut the graph silently.
+//! The fused implementation runs on the CPU. Other devices use the plain implementation, which is also the
+//! reference in tests. candle-nn's fused norm, RoPE and softmax are not used in training: they have no
+//! backward pass and cut the graph silently.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;

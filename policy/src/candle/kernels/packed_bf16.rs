@@ -27,10 +27,10 @@ const COLUMNS: usize = 16;
 /// Words of one tile of weights; a word holds a pair of inputs of one output.
 const TILE: usize = DEPTH / 2 * COLUMNS;
 
-/// Rows of x in one tile; packed rows are padded with zeros to whole tiles.
+/// Rows of x in one tile; the packed rows are padded to whole tiles.
 pub(super) const TILE_ROWS: usize = 16;
 
-/// Rows for which the portable kernel loads a weight once.
+/// Number of rows for which the portable kernel reuses a loaded weight.
 const ROWS: usize = 4;
 
 /// A weight matrix `[outputs, inputs]` in bf16, with an optional bias.
@@ -137,7 +137,8 @@ fn padded(inputs: usize) -> usize {
 }
 
 thread_local! {
-    /// Packed rows of a product. Kept, because a new allocation of this size costs zeroed pages.
+    /// Packed rows of a product. Kept for reuse, because the operating system zeroes the pages of a new
+    /// allocation of this size.
     static PACKED_ROWS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 

@@ -1,9 +1,9 @@
 //! Multiplies a few rows (tokens) by packed weights, for decoding.
 //!
-//! Weights are stored in panels of [`PANEL`] outputs, so that a product reads them once, in order, for any
-//! number of rows. Every output is one chain of fused multiply-adds over the inputs, first to last. So a
-//! row's result does not depend on the number of rows, on how threads share panels, or on the type in which
-//! the weights are stored ([`super::weight_word`]).
+//! Weights are stored in panels of [`PANEL`] outputs, so that a product reads them from memory once, in
+//! order, for any number of rows. Every output is one chain of fused multiply-adds over the inputs, first to
+//! last. So a row's result does not depend on the number of rows, on how threads share panels, or on the type
+//! in which the weights are stored ([`super::weight_word`]).
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ impl<T: WeightWord> PackedF32<T> {
     }
 
     /// Packs the weights `[n, inputs]` (row-major, as in checkpoints) of the outputs from `first`
-    /// on. `T` must represent them.
+    /// on. `T` must represent them exactly.
     pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             let start = self.start(output);
@@ -143,8 +143,8 @@ impl<T: WeightWord> Part<'_, T> {
         &self.weights.words[panel * size..][..size]
     }
 
-    /// Multiplies one row by all panels: several panels at a time, so that their chains do not wait for
-    /// each other.
+    /// Multiplies one row by all panels: several panels at a time, so that independent chains of
+    /// multiply-adds overlap.
     #[inline(always)]
     fn single<S: Simd>(&self, simd: S) {
         let mut panel = self.panels.start;
@@ -187,7 +187,7 @@ impl<T: WeightWord> Part<'_, T> {
         }
     }
 
-    /// Multiplies R rows, from `first` on, by one panel; FETCH prefetches the weights ahead.
+    /// Multiplies R rows, from `first` on, by one panel; if FETCH, prefetches the weights that follow.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const FETCH: bool>(
         &self,

@@ -91,7 +91,7 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// With s = 1 / rms: `dx = s (g w) - x s^3 mean(g w x)`, `dw = sum over rows of g x s`.
+/// Returns `(dx, dw)`. With s = 1 / rms: `dx = s (g w) - x s^3 mean(g w x)`, `dw = sum over rows of g x s`.
 fn backward(x: &[f32], w: &[f32], g: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
     let d = w.len();
     let mut dx = vec![0f32; x.len()];

@@ -1,4 +1,5 @@
-//! Compiles loops once per instruction set and chooses at run time; and an exponential that vectorises.
+//! Compiles loops once per instruction set and chooses one at run time. Vectorised exponential, sum, maximum
+//! and dot product.
 
 /// Runs `f` compiled for the best instruction set of this CPU. Only code that is inlined into the closure
 /// benefits.
@@ -15,7 +16,8 @@ pub(crate) fn dispatch<T>(f: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(Work(f))
 }
 
-/// `e^x` for x in [-87, 88], clamped outside; relative error below 2e-7, no branches or calls.
+/// Returns `e^x` for x in [-87, 88]; x is clamped to this range. Relative error below 4e-7; no branches or
+/// calls.
 ///
 /// Range reduction to [-ln2/2, ln2/2] and a polynomial of degree 6 (Taylor; the remainder is
 /// 0.35^7 / 7! = 1.3e-7).

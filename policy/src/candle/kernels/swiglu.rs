@@ -14,7 +14,8 @@ fn plain(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     gate.silu()? * up
 }
 
-/// Computes the gate of each row: `x` holds gate and up side by side, `[rows, 2 F]`, `out` is `[rows, F]`.
+/// Computes `silu(gate) * up` of each row: `x` `[rows, 2 F]` holds gate and up side by side, `out` is
+/// `[rows, F]`.
 pub(crate) fn swiglu_rows(out: &mut [f32], x: &[f32], f: usize) {
     dispatch(
         #[inline(always)]
@@ -77,7 +78,7 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// Uses `d silu(x) = s (1 + x (1 - s))` with s = sigmoid(x).
+/// Returns the gradients of gate and up, with `silu'(x) = s (1 + x (1 - s))` and s = sigmoid(x).
 fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut dg = vec![0f32; gate.len()];
     let mut du = vec![0f32; gate.len()];

@@ -91,8 +91,8 @@ impl WeightWord for f16 {
         let sign = simd.and_u32s(upper, splat(1 << 31));
         let magnitude =
             simd.and_u32s(simd.wrapping_dyn_shr_u32s(upper, splat(3)), splat(MAGNITUDE));
-        // The exponent bias differs. Subnormal values are first given an exponent, whose own value is then
-        // subtracted.
+        // Add the difference of the exponent biases. A subnormal value first gets the exponent of the
+        // smallest normal f16, whose value is then subtracted.
         let normal = simd.add_u32s(magnitude, splat(BIAS));
         let raised = simd.transmute_f32s_u32s(simd.add_u32s(magnitude, splat(BIAS + LEAST_NORMAL)));
         let subnormal = simd.sub_f32s(raised, simd.splat_f32s(f32::from_bits(BIAS + LEAST_NORMAL)));

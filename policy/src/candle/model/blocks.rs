@@ -9,7 +9,8 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::candle::model::forward::TokenRow;
 
-/// Maximum number of slots that a block of single rows gathers (a bound on memory).
+/// Maximum number of slots that a block of several single rows gathers (a bound on memory). A single path
+/// may be longer.
 pub(crate) const GATHERED: usize = 1 << 15;
 
 /// Rows whose attention is computed together.
@@ -80,7 +81,7 @@ fn path<'a>(group: &[TokenRow<'a>]) -> &'a [u32] {
 }
 
 /// Groups the rows of a forward pass into blocks. Returns the order of rows in which each block's rows are
-/// adjacent, and the blocks. `windows` are the windows of the layers, at least one.
+/// adjacent, and the blocks. `windows` has the window of each layer and is not empty.
 pub(crate) fn blocks(
     rows: &[TokenRow],
     windows: &[Option<usize>],

@@ -2,8 +2,8 @@
 //!
 //! R rows (one token each, of any mix of sequences), D hidden size, H heads, K key/value heads, F
 //! feed-forward size, V vocabulary. A row's result depends only on its own prefix: attention reduces over
-//! positions in order, and each output of a product is one chain over the inputs. So a sequence gets
-//! bit-identical results alone or in any batch, with an empty or a filled cache.
+//! positions in order, and each output of a product is summed over the inputs in a fixed order. So a
+//! sequence gets bit-identical results alone or in any batch, with an empty or a filled cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::kv_store::KvStore;
 use crate::candle::model::weights::Weights;
 
-/// Rows of a weight that are widened at a time during packing.
+/// Number of weight rows converted to f32 at a time during packing.
 const ROWS: usize = 256;
 
 /// Minimum number of rows for which splitting attention among threads pays off.

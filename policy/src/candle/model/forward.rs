@@ -11,8 +11,8 @@ use candle_core::Result;
 pub(crate) struct TokenRow<'a> {
     /// Token id.
     pub(crate) id: u32,
-    /// KV slots of the sequence's tokens up to and including this one; the token's position is their number
-    /// minus one.
+    /// KV slots of the sequence's tokens up to and including this one; the token's position is the length of
+    /// this path minus one.
     pub(crate) path: &'a [u32],
 }
 

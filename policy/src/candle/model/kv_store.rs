@@ -2,7 +2,7 @@
 
 use crate::candle::kernels::KvWord;
 
-/// Keys and values by slot. The system provides memory for a slot when it is first written.
+/// Keys and values by slot. The operating system provides memory for a slot when it is first written.
 pub(crate) struct KvStore<W> {
     /// Per layer: keys (rotated) and values, `[slots, width]` words each.
     layers: Vec<[Vec<W>; 2]>,

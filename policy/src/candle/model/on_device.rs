@@ -184,7 +184,7 @@ impl Loader<'_> {
         self.weights.take(name)?.to_dtype(self.dtype)?.to_device(self.device)
     }
 
-    /// Joins several projections of the same input into one.
+    /// Concatenates several projections of the same input into one.
     fn linear(&mut self, names: &[String], bias: bool) -> Result<Linear> {
         let mut joined = |kind: &str| {
             let parts = names.iter().map(|name| self.tensor(&format!("{name}.{kind}")));

@@ -268,7 +268,7 @@ impl Layer {
         })
     }
 
-    /// One residual block: x `[T, D]`.
+    /// Computes the layer, attention and MLP with their residual connections: x `[T, D]`.
     fn forward(&self, x: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
         let ForwardPass { shape, eps, dropout } = pass;
         let (eps, dropout) = (*eps, *dropout);

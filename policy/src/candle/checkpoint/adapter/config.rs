@@ -1,5 +1,5 @@
-//! `adapter_config.json` of PEFT. Every field of its `LoraConfig` is either read, or has no effect on what
-//! is computed, or is refused if its value would change what is computed. The table for users is in
+//! `adapter_config.json` of PEFT. Every field of PEFT's `LoraConfig` is read, has no effect on the
+//! computation, or is refused if its value would change the computation. The table for users is in
 //! `docs/checkpoints.md`.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -49,7 +49,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "runtime_config",
 ];
 
-/// Initialisations that leave the base unchanged, so that the saved adapter is a plain one.
+/// Initialisations that leave the base unchanged, so the saved adapter is plain LoRA.
 const PLAIN_INITS: [&str; 5] = ["gaussian", "eva", "orthogonal", "mica", "lora_ga"];
 
 /// The fields of `adapter_config.json` that change what an adapter computes. As in PEFT, null in an
@@ -74,7 +74,7 @@ pub struct AdapterConfig {
     /// `all-linear`.
     #[serde(default)]
     pub target_modules: Value,
-    /// Modules that are not updated, in the same forms.
+    /// Modules that are not updated; same forms as `target_modules`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub exclude_modules: Value,
     /// Which biases were trained: `none`, `all` or `lora_only`. Trained biases are in the adapter's file.
@@ -149,7 +149,7 @@ fn bias<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
 pub(crate) enum Init {
     /// No effect.
     Plain,
-    /// Subtracts from each weight the part that its first columns span (OLoRA, arXiv:2406.01775).
+    /// Subtracts from each weight its projection on the span of its first columns (OLoRA, arXiv:2406.01775).
     Olora,
     /// Subtracts the principal singular part of each weight (PiSSA, arXiv:2404.02948).
     Pissa,
@@ -189,8 +189,8 @@ impl AdapterConfig {
     /// Parses the text of an `adapter_config.json`.
     ///
     /// # Errors
-    /// An error message that names the field that is missing, invalid, or requires something that is not
-    /// computed here.
+    /// An error message that names the field that is missing, invalid, or requires an unsupported
+    /// computation.
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let lacking = |field: &str, expected: &str| Err(format!("`{field}`: expected {expected}"));
@@ -247,7 +247,7 @@ impl AdapterConfig {
     }
 }
 
-/// Refuses set fields that are neither read nor without effect.
+/// Refuses fields that are set but are neither in [`READ`] nor in [`WITHOUT_EFFECT`].
 fn refuse_others(raw: &Map<String, Value>) -> Result<(), String> {
     for (name, value) in raw {
         let unset = match value {

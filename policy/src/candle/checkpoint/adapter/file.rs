@@ -21,7 +21,7 @@ const PICKLED: &str = "adapter_model.bin";
 /// Prefix that PEFT adds to the module names of a causal language model.
 pub(crate) const PEFT_PREFIX: &str = "base_model.model.";
 
-/// The role of a tensor in its module; [`ENDS`] has the suffixes of its name.
+/// The role of a tensor in its module. [`ENDS`] maps suffixes of tensor names to roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// A of an update, `[r, in]`.
@@ -44,7 +44,8 @@ pub(crate) enum Part {
     Bias,
 }
 
-/// Suffixes of tensor names. A suffix comes before the shorter suffixes that it ends with.
+/// Suffixes of tensor names. The first match is used, so a suffix comes before the shorter suffixes that it
+/// ends with.
 const ENDS: [(&str, Part); 13] = [
     (".lora_A.weight", Part::A),
     (".lora_B.weight", Part::B),

@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    /// A matrix of this shape with singular values 1/1, 1/2, 1/3 and so on, and its part of the `rank`
-    /// largest ones.
+    /// A matrix of this shape with singular values 1/1, 1/2, 1/3 and so on, and the part of it that belongs
+    /// to the `rank` largest singular values.
     fn graded(outputs: usize, inputs: usize, rank: usize) -> [Tensor; 2] {
         let mut rng = keyed_rng(3, &[b"graded"]);
         let mut vectors = |n: usize, width: usize| {

@@ -26,8 +26,8 @@ type Tensors = BTreeMap<String, Tensor>;
 /// Merges the adapter of `source` into its base. Returns warnings about it.
 ///
 /// # Errors
-/// If a file is missing or corrupted, a field requires something that is not computed here, or a tensor
-/// does not fit the model.
+/// If a file is missing or corrupted, a field requires an unsupported computation, or a tensor does not fit
+/// the model.
 pub(crate) fn merge_adapter(
     source: &Source,
     model: &mut ModelConfig,
@@ -52,7 +52,8 @@ pub(crate) fn merge_adapter(
     if tied {
         merge.tensors.insert(HEAD.to_owned(), merge.tensors[EMBEDDING].clone());
     }
-    // The base is changed first, because modules may share a tensor of the base that the adapter saves.
+    // Prepare the base of all modules before any update is added: tied modules share a base tensor, and
+    // replacing it later would discard an update that was added already.
     for stage in [Merge::base, Merge::updates] {
         for (module, parts) in &parts {
             let merged = stage(&mut merge, module, parts);
@@ -73,7 +74,7 @@ pub(crate) fn merge_adapter(
     Ok(warnings)
 }
 
-/// Repeats layers: builds the model from these ranges of its base's layers.
+/// Builds the model from the ranges of base layers in `layer_replication`; layers may repeat.
 fn replicate(
     config: &AdapterConfig,
     model: &mut ModelConfig,
@@ -123,7 +124,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    /// Changes the base of a module to what PEFT has before it adds updates.
+    /// Brings the base weights of a module to their state in PEFT before updates are added.
     fn base(&mut self, module: &str, parts: &BTreeMap<Part, Tensor>) -> Result<(), String> {
         if self.init != Init::Plain
             && let Some(update) = self.update(module, parts)?
@@ -182,7 +183,8 @@ impl Merge<'_> {
         held(module) || kept && held(EMBEDDING.trim_end_matches(".weight"))
     }
 
-    /// Multiplies both halves to the shape of the module's weight, and checks their shapes.
+    /// Checks the shapes of A and B and computes the update in the shape of the module's weight. `rows` says
+    /// that the module is an embedding.
     fn product(&self, module: &str, a: &Tensor, b: &Tensor, rows: bool) -> Result<Update, String> {
         let weight = self.tensors.get(&format!("{module}.weight"));
         let weight = weight.ok_or("the model has no such projection")?;
@@ -208,7 +210,7 @@ impl Merge<'_> {
         Ok(Update { delta: delta().map_err(|e: candle_core::Error| e.to_string())?, rank, rows })
     }
 
-    /// Subtracts from the base what PEFT's initialisation of the update subtracts.
+    /// Subtracts from the base weight the part that PEFT's initialisation subtracts.
     fn take_off(&mut self, module: &str, update: &Update) -> Result<(), String> {
         if update.rows {
             return Ok(());
@@ -224,7 +226,7 @@ impl Merge<'_> {
         self.set_base(module, rest)
     }
 
-    /// Sets the base weight of a module; of both embedding and head if they are tied.
+    /// Sets the base weight of a module. If embedding and head are tied, sets both.
     fn set_base(&mut self, module: &str, weight: Tensor) -> Result<(), String> {
         if self.tied && (is(module, HEAD) || is(module, EMBEDDING)) {
             self.tensors.insert(EMBEDDING.to_owned(), weight.clone());
@@ -243,8 +245,8 @@ impl Merge<'_> {
         Ok(weight)
     }
 
-    /// Replaces a tensor of the base by a tensor that is saved in full, or sets the module's own copy
-    /// (`modules_to_save`).
+    /// Replaces a base tensor by one that the adapter saves in full. For a module in `modules_to_save`, only
+    /// the module's own copy is set, even if the base weight is tied.
     fn replace(&mut self, module: &str, kind: &str, whole: &Tensor) -> Result<(), String> {
         let name = format!("{module}.{kind}");
         let Some(held) = self.tensors.get_mut(&name) else {
@@ -382,8 +384,8 @@ struct Update {
     rows: bool,
 }
 
-/// Rescales a weight to these norms of its outputs (DoRA): of the rows of a projection, or the columns of
-/// an embedding.
+/// Rescales a weight so that its outputs have the norms `magnitude` (DoRA). Outputs are the rows of a
+/// projection or the columns of an embedding.
 fn scaled_to(weight: &Tensor, magnitude: &Tensor, rows: bool) -> TensorResult<Tensor> {
     let over = usize::from(!rows);
     let norm = weight.sqr()?.sum_keepdim(over)?.sqrt()?;
@@ -400,7 +402,8 @@ fn resolve_tied_head(
 ) -> TensorResult<()> {
     let of = |tensor: &str| parts.iter().find(|(module, _)| is(module, tensor)).map(|(_, p)| p);
     let tokens = of(EMBEDDING).is_some_and(|parts| parts.contains_key(&Part::Tokens));
-    // If tokens were trained, a tied head has at most copies of the embedding's tensors.
+    // If token embeddings were trained, the file's tensors of a tied head, if any, are copies of the
+    // embedding's.
     let copied = of(HEAD).is_none_or(|parts| {
         tokens && parts.keys().all(|part| matches!(part, Part::Weight | Part::Tokens))
     });

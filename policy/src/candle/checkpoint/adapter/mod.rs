@@ -43,7 +43,7 @@ pub struct LowRank {
 
 impl LowRank {
     /// Computes `w x + scale B A x` for rows x `[T, in]` and a frozen weight `[out, in]`. If `key` is set,
-    /// inputs of the update are dropped; the mask depends on the key and the projection's name.
+    /// dropout is applied to the update's inputs; the mask depends on the key and the projection's name.
     pub(crate) fn project(
         &self,
         x: &Tensor,
@@ -78,11 +78,12 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads the adapter in `source` to train it further. It may only hold updates of projections with the
-    /// plain initialisation.
+    /// Reads the adapter in `source` to train it further. The adapter may hold only updates of projections,
+    /// and its initialisation must leave the base unchanged.
     ///
     /// # Errors
-    /// If a file is missing or corrupted, or the adapter holds anything else.
+    /// If a file is missing or corrupted, or the adapter holds more, such as DoRA magnitudes, biases or full
+    /// weights.
     pub fn read(source: &Source) -> Result<Self, PolicyError> {
         let fail = |detail: String| source.error(ADAPTER_CONFIG, detail);
         let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?).map_err(fail)?;

@@ -83,8 +83,8 @@ impl Targets {
 impl Names {
     fn read(field: &str, value: &Value) -> Result<Self, String> {
         match value {
-            // Python patterns with look-around or back references cannot be evaluated: the adapter's
-            // tensors decide.
+            // Python patterns with look-around or back references cannot be evaluated here. Then every
+            // module with an update in the adapter's file counts as a target.
             Value::String(text) => Ok(Self::Pattern(Regex::new(&format!("^(?:{text})$")).ok())),
             other => match texts(other) {
                 Some(list) => Ok(Self::List(list)),

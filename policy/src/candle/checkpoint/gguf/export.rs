@@ -40,8 +40,8 @@ impl GgufType {
     }
 }
 
-/// Writes a checkpoint, with its adapter merged, as a GGUF file that is never seen half-written. Each
-/// weight is freed when it has been converted.
+/// Writes a checkpoint, with its adapter merged, as a GGUF file. The file is replaced atomically. Each weight
+/// is freed once it is converted.
 ///
 /// # Errors
 /// If llama.cpp does not support the architecture, the RoPE scaling, the sliding window or the tokenizer,
@@ -92,7 +92,7 @@ fn config_fields(config: &ModelConfig) -> Result<Fields, String> {
     fields.insert("general.architecture".into(), Value::String(family.into()));
     match &config.rope_scaling {
         RopeScaling::None => {}
-        // A separate tensor holds the factors.
+        // The tensor `rope_freqs.weight` holds the factors.
         RopeScaling::Llama3 { .. } if family == "llama" => {}
         RopeScaling::Linear { factor } => {
             let kind = Value::String("linear".into());
@@ -104,7 +104,7 @@ fn config_fields(config: &ModelConfig) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// Converts the weights; they are named as in the GGUF file.
+/// Converts the weights to the dtypes, names and row order of the GGUF file.
 fn stored_tensors(
     checkpoint: Checkpoint,
     dtype: GgmlDType,

@@ -160,7 +160,7 @@ impl Entry {
         }
     }
 
-    /// Returns the dtype in which its values are read: f32 for quantised types.
+    /// Returns the dtype that represents the values exactly: f32 for quantised types.
     pub(super) fn dtype(&self) -> DType {
         match self.dtype {
             GgmlDType::F16 => DType::F16,

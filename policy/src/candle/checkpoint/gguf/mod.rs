@@ -44,7 +44,7 @@ pub struct Gguf {
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// Two values are equal if their paths are.
+/// Two GGUF files are equal if their paths are equal.
 impl PartialEq for Gguf {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path
@@ -80,7 +80,7 @@ impl Gguf {
         &self.path
     }
 
-    /// Returns the dtype in which each tensor is read, by its name in transformers.
+    /// Returns the dtype that represents the values of each tensor exactly, by its name in transformers.
     pub(super) fn dtypes(&self, config: &ModelConfig) -> BTreeMap<String, DType> {
         let names = Names::of(config);
         let shapes = config.tensor_shapes().into_iter();

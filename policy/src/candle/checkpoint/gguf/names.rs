@@ -59,8 +59,8 @@ impl<'a> Names<'a> {
     /// Puts the rows of a tensor of a GGUF file into the order of transformers.
     ///
     /// For the llama architecture, llama.cpp interleaves the two halves of every head of q and k, because
-    /// its RoPE rotates adjacent dimensions: row `2 i + half` of a head in the file is row `half D/2 + i`
-    /// here.
+    /// its RoPE rotates adjacent dimensions: row `2 i + half` of a head in the file is row `half * D/2 + i`
+    /// here (`half` is 0 or 1, D the head size).
     pub(super) fn in_order(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
         self.reordered(name, tensor, [self.config.head_dim / 2, 2])
     }
@@ -87,7 +87,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// For example, `model.layers.0.self_attn.q_proj.weight` is `blk.0.attn_q.weight`.
+/// Returns a tensor's name in a GGUF file: for `model.layers.0.self_attn.q_proj.weight`, for example,
+/// `blk.0.attn_q.weight`.
 fn stored(name: &str) -> String {
     if let Some((_, stored)) = WHOLE.iter().find(|(known, _)| *known == name) {
         return (*stored).into();

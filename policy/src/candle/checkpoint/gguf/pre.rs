@@ -12,7 +12,7 @@ pub(super) struct PreTokenizer {
     pub(super) nfc: bool,
     /// Whether a pre-token that is in the vocabulary becomes one token regardless of merges.
     pub(super) ignore_merges: bool,
-    /// Whether BOS is added before a text if the file does not say.
+    /// Whether BOS is added before a text if the file's metadata do not say.
     pub(super) adds_bos: bool,
 }
 
@@ -94,8 +94,7 @@ pub(super) fn named(name: Option<&str>) -> Result<&'static PreTokenizer, String>
         .ok_or_else(|| format!("metadata `tokenizer.ggml.pre` is `{name}`; known are {}", known()))
 }
 
-/// Returns the llama.cpp name of a `tokenizer.json`'s pre-tokenizer; `None` if it is none of the known
-/// ones.
+/// Returns the llama.cpp name of a `tokenizer.json`'s pre-tokenizer; `None` if it is not in [`KNOWN`].
 pub(super) fn of(file: &Value) -> Option<&'static str> {
     let own = steps(&file["pre_tokenizer"])?;
     let nfc = file["normalizer"]["type"] == "NFC";

@@ -81,8 +81,8 @@ impl<'a> Vocabulary<'a> {
         Ok(Self { tokens, kinds, ids })
     }
 
-    /// Whether a `tokenizer.json` has this vocabulary: the same text at each of its ids, and every token
-    /// that is in use.
+    /// Checks that a `tokenizer.json` has this vocabulary: each of its tokens has the same id here, and it
+    /// lacks no token that is in use.
     fn is_that_of(&self, file: &[u8]) -> Result<(), String> {
         let file: Value = serde_json::from_slice(file).map_err(|e| format!("not JSON: {e}"))?;
         let words = file.pointer("/model/vocab").and_then(Value::as_object);
@@ -172,7 +172,8 @@ impl<'a> Vocabulary<'a> {
         }))
     }
 
-    /// Builds the post-processor, which adds BOS and EOS if the metadata ask for them.
+    /// Builds the post-processor, which adds BOS and EOS if the metadata say so; `adds_bos` is the default
+    /// for BOS.
     fn frame(&self, metadata: &Metadata, adds_bos: bool) -> Result<Value, String> {
         let flag = |name: &str| metadata.flag(&format!("tokenizer.ggml.add_{name}_token"));
         let adds = [flag("bos")?.unwrap_or(adds_bos), flag("eos")?.unwrap_or(false)];
